@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Grow-only scratch memory with stack discipline: kernels take and give back working space without the heap.
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <vector>
+
+#include <fathom/core/config.hpp>
+#include <fathom/core/memory.hpp>
+
+namespace fathom::cpu_kernels {
+
+/// One thread's arena. Blocks taken last are given back first; what was grown stays, and is merged into one block the
+/// next time the arena is empty, so that a repeated computation allocates nothing after its second run.
+class scratch_arena {
+ public:
+  scratch_arena() = default;
+  scratch_arena(const scratch_arena&) = delete;
+  scratch_arena& operator=(const scratch_arena&) = delete;
+  ~scratch_arena() { clear(); }
+
+  /// Bytes held from the system, in use or not.
+  std::size_t capacity() const {
+    std::size_t bytes = 0;
+    for (const block& each : blocks_) bytes += each.size;
+    return bytes;
+  }
+  bool empty() const { return blocks_.empty() || (current_ == 0 && blocks_.front().used == 0); }
+  /// Gives everything back to the system; nothing may be in use.
+  void clear() {
+    for (const block& each : blocks_) memory::deallocate(each.data, each.size);
+    blocks_.clear();
+    current_ = 0;
+  }
+
+  struct mark {
+    std::size_t block = 0, used = 0;
+  };
+  mark position() const { return blocks_.empty() ? mark{} : mark{current_, blocks_[current_].used}; }
+
+  void* take(std::size_t bytes) {
+    bytes = (bytes + memory::default_alignment - 1) / memory::default_alignment * memory::default_alignment;
+    if (empty() && blocks_.size() > 1) {
+      const std::size_t all = capacity();
+      clear();
+      grow(all > bytes ? all : bytes);
+    }
+    while (!blocks_.empty() && blocks_[current_].size - blocks_[current_].used < bytes && current_ + 1 < blocks_.size())
+      ++current_;
+    if (blocks_.empty() || blocks_[current_].size - blocks_[current_].used < bytes) {
+      grow(bytes > minimum_block ? bytes : minimum_block);
+      current_ = blocks_.size() - 1;
+    }
+    block& from = blocks_[current_];
+    void* const data = from.data + from.used;
+    from.used += bytes;
+    return data;
+  }
+  void give_back(mark to) {
+    for (std::size_t each = to.block + 1; each < blocks_.size(); ++each) blocks_[each].used = 0;
+    if (!blocks_.empty()) blocks_[to.block].used = to.used;
+    current_ = to.block;
+  }
+
+ private:
+  static constexpr std::size_t minimum_block = 64 * 1024;
+  struct block {
+    std::byte* data = nullptr;
+    std::size_t size = 0, used = 0;
+  };
+  void grow(std::size_t bytes) {
+    blocks_.reserve(blocks_.size() + 1);
+    blocks_.push_back(block{static_cast<std::byte*>(memory::allocate(bytes)), bytes, 0});
+  }
+
+  std::vector<block> blocks_;
+  std::size_t current_ = 0;
+};
+
+/// Uninitialised working space of `count` values, 64-byte aligned, given back at the end of the scope.
+template <class T>
+class scratch_buffer {
+  static_assert(std::is_trivially_copyable_v<T>, "scratch memory is uninitialised: only plain values may live in it");
+
+ public:
+  scratch_buffer(scratch_arena& arena, index_t count) : arena_(&arena), mark_(arena.position()), size_(count) {
+    data_ = count > 0 ? static_cast<T*>(arena.take(static_cast<std::size_t>(count) * sizeof(T))) : nullptr;
+  }
+  scratch_buffer(const scratch_buffer&) = delete;
+  scratch_buffer& operator=(const scratch_buffer&) = delete;
+  ~scratch_buffer() { arena_->give_back(mark_); }
+
+  T* data() const { return data_; }
+  index_t size() const { return size_; }
+  T& operator[](index_t at) const { return data_[at]; }
+
+ private:
+  scratch_arena* arena_;
+  scratch_arena::mark mark_;
+  T* data_ = nullptr;
+  index_t size_ = 0;
+};
+
+}  // namespace fathom::cpu_kernels

@@ -2,10 +2,10 @@
 // Thread pool, scratch arena and byte counter of the CPU backend.
 #include <doctest/doctest.h>
 
-#include <fathom/backend/cpu/thread_pool.hpp>
 #include <atomic>
 #include <chrono>
 #include <ctime>
+#include <fathom/backend/cpu/thread_pool.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>

@@ -5,10 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
-
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
+#include <new>
 
 namespace fathom {
 

@@ -3,11 +3,10 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
-#include <vector>
-
 #include <fathom/core/config.hpp>
 #include <fathom/core/memory.hpp>
+#include <type_traits>
+#include <vector>
 
 namespace fathom::cpu_kernels {
 

@@ -6,6 +6,9 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <fathom/backend/cpu/scratch.hpp>
+#include <fathom/core/config.hpp>
+#include <fathom/core/error.hpp>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -13,10 +16,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <fathom/backend/cpu/scratch.hpp>
-#include <fathom/core/config.hpp>
-#include <fathom/core/error.hpp>
 
 namespace fathom::cpu_kernels {
 
@@ -47,8 +46,8 @@ class thread_pool {
     } catch (const std::system_error& reason) {
       const std::size_t started = workers_.size() + 1;
       stop();
-      throw resource_error(fathom::detail::concat("thread_pool: the system refused thread ", started + 1,
-                                                  " of ", threads, " (", reason.what(), "): ask for fewer threads"));
+      throw resource_error(fathom::detail::concat("thread_pool: the system refused thread ", started + 1, " of ",
+                                                  threads, " (", reason.what(), "): ask for fewer threads"));
     }
   }
   thread_pool(const thread_pool&) = delete;

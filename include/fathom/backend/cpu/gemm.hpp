@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products cut into tiles that depend on the extents alone, so that no result depends on the thread count.
+#pragma once
+
+#include <algorithm>
+#include <fathom/backend/cpu/blas.hpp>
+#include <fathom/backend/cpu/thread_pool.hpp>
+
+namespace fathom::cpu_kernels {
+
+/// The default epilogue of gemm: nothing.
+struct no_epilogue {
+  template <class T>
+  void operator()(index_t, index_t, index_t, index_t, T*, index_t) const {}
+};
+
+/// How a product m x n x k is cut: rows x columns tiles of tile_m x tile_n, each summed over chunks of tile_k.
+struct gemm_tiling {
+  index_t tile_m, tile_n, tile_k, rows, columns, chunks;
+  index_t tiles() const { return rows * columns; }
+};
+
+namespace detail {
+inline index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+inline index_t round_up(index_t a, index_t b) { return ceil_div(a, b) * b; }
+// Equal pieces of at most `largest`, in multiples of `unit`.
+inline index_t balanced(index_t extent, index_t largest, index_t unit) {
+  const index_t pieces = ceil_div(extent, std::max(largest, unit));
+  return std::min(extent, round_up(ceil_div(extent, pieces), unit));
+}
+}  // namespace detail
+
+/// Pure function of the extents, measured on the products of an Evoformer block: tiles as wide as the result up to
+/// 1024 columns (BLAS packs the second operand once per tile) and about 32 of them where the product is large enough,
+/// none so small that packing dominates; k is split only where there are too few tiles to share.
+inline gemm_tiling tile_gemm(index_t m, index_t n, index_t k) {
+  using detail::balanced;
+  using detail::ceil_div;
+  constexpr index_t smallest = index_t(1) << 20, wanted = 32, few = 16;
+  gemm_tiling t{m, n, std::max<index_t>(k, 1), 1, 1, 1};
+  const index_t work = m * n * t.tile_k;
+  if (work <= smallest) return t;
+  const auto cut = [&](index_t widest, index_t tallest) {
+    t.tile_n = balanced(n, widest, 16);
+    t.columns = ceil_div(n, t.tile_n);
+    const index_t enough = ceil_div(smallest, t.tile_n * t.tile_k);
+    t.tile_m = balanced(m, std::min(tallest, std::max({index_t(64), enough, ceil_div(m * t.columns, wanted)})), 16);
+    t.rows = ceil_div(m, t.tile_m);
+  };
+  cut(1024, std::max<index_t>(512, smallest / (std::min<index_t>(n, 1024) * t.tile_k)));
+  if (t.tiles() >= few && (k < 4096 || m * n > (index_t(1) << 19))) return t;
+  if (k < 2048) {
+    cut(256, 512);
+    return t;
+  }
+  // Long sums of small results (weight gradients): partial sums over chunks of k, added in a fixed order.
+  t.tile_n = balanced(n, 512, 16);
+  t.columns = ceil_div(n, t.tile_n);
+  t.tile_m = balanced(m, 256, 16);
+  t.rows = ceil_div(m, t.tile_m);
+  const index_t room = std::max<index_t>(1, (index_t(1) << 21) / (m * n));
+  const index_t shares = m * n <= 2048 ? work >> 19 : ceil_div(wanted, t.tiles());
+  t.chunks = std::max<index_t>(1, std::min({shares, k / 512, room}));
+  t.tile_k = ceil_div(k, t.chunks);
+  t.chunks = ceil_div(k, t.tile_k);
+  return t;
+}
+
+namespace detail {
+
+template <class T>
+struct gemm_operands {
+  bool trans_a, trans_b;
+  index_t m, n, k;
+  T alpha;
+  const T* a;
+  index_t lda;
+  const T* b;
+  index_t ldb;
+  T beta;
+  T* c;
+  index_t ldc;
+
+  const T* a_at(index_t i, index_t l) const { return trans_a ? a + l * lda + i : a + i * lda + l; }
+  const T* b_at(index_t l, index_t j) const { return trans_b ? b + j * ldb + l : b + l * ldb + j; }
+};
+
+// One tile of the product, or the whole of a small one. Few columns go in bands of rows that BLAS computes without
+// packing the long operand.
+template <class T>
+void gemm_block(const gemm_operands<T>& p, index_t i, index_t j, index_t l, index_t rows, index_t columns,
+                index_t depth, T beta, T* c, index_t ldc) {
+  const index_t band = columns > 16 || p.trans_a
+                           ? rows
+                           : std::max<index_t>(16, (index_t(1) << 17) / (columns * std::max<index_t>(depth, 1)));
+  for (index_t row = 0; row < rows; row += band)
+    gemm_serial(p.trans_a, p.trans_b, std::min(band, rows - row), columns, depth, p.alpha, p.a_at(i + row, l), p.lda,
+                p.b_at(l, j), p.ldb, beta, c + row * ldc, ldc);
+}
+
+// Partial products over chunks of k in scratch memory, then their sum, in order, for one band of rows per task.
+template <class T, class Epilogue>
+void gemm_split(thread_pool& pool, const gemm_operands<T>& p, const gemm_tiling& t, Epilogue& epilogue) {
+  const int self = pool.current_worker();
+  const auto partial = pool.scratch<T>(self, t.chunks * p.m * p.n);
+  T* const sums = partial.data();
+  pool.parallel_for(t.tiles() * t.chunks, [&](index_t task, int) {
+    const index_t chunk = task / t.tiles(), tile = task % t.tiles();
+    const index_t i = tile / t.columns * t.tile_m, j = tile % t.columns * t.tile_n, l = chunk * t.tile_k;
+    gemm_block(p, i, j, l, std::min(t.tile_m, p.m - i), std::min(t.tile_n, p.n - j), std::min(t.tile_k, p.k - l), T(0),
+               sums + chunk * p.m * p.n + i * p.n + j, p.n);
+  });
+  const index_t band = std::max<index_t>(1, ceil_div(16384, t.chunks * p.n));
+  pool.parallel_for(ceil_div(p.m, band), [&](index_t task, int) {
+    const index_t first = task * band, rows = std::min(band, p.m - first);
+    for (index_t i = first; i < first + rows; ++i) {
+      T* const out = p.c + i * p.ldc;
+      const T* const first_partial = sums + i * p.n;
+      for (index_t j = 0; j < p.n; ++j) out[j] = p.beta == T(0) ? first_partial[j] : p.beta * out[j] + first_partial[j];
+      for (index_t chunk = 1; chunk < t.chunks; ++chunk) {
+        const T* FATHOM_RESTRICT const more = sums + (chunk * p.m + i) * p.n;
+        for (index_t j = 0; j < p.n; ++j) out[j] += more[j];
+      }
+    }
+    epilogue(first, index_t(0), rows, p.n, p.c + first * p.ldc, p.ldc);
+  });
+}
+
+}  // namespace detail
+
+/// c[m, n] = alpha op(a) op(b) + beta c; row-major with row strides lda, ldb, ldc; op(x) is the transpose when asked
+/// (a is then [k, m], b is [n, k]). Any extents, 0 and 1 too; with beta = 0 what c holds is never read; c may not
+/// overlap a or b. epilogue(row, column, rows, columns, tile, ldc) runs once on every finished tile while it is in
+/// cache: bias, activation, gating, residual addition.
+template <class T, class Epilogue = no_epilogue>
+void gemm(thread_pool& pool, bool trans_a, bool trans_b, index_t m, index_t n, index_t k, T alpha, const T* a,
+          index_t lda, const T* b, index_t ldb, T beta, T* c, index_t ldc, Epilogue&& epilogue = {}) {
+  if (m <= 0 || n <= 0) return;
+  const detail::gemm_operands<T> p{trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+  const gemm_tiling t = tile_gemm(m, n, k);
+  if (t.chunks > 1) {
+    detail::gemm_split(pool, p, t, epilogue);
+    return;
+  }
+  const auto tile = [&](index_t task, int) {
+    const index_t i = task / t.columns * t.tile_m, j = task % t.columns * t.tile_n;
+    const index_t rows = std::min(t.tile_m, m - i), columns = std::min(t.tile_n, n - j);
+    T* const out = c + i * ldc + j;
+    detail::gemm_block(p, i, j, index_t(0), rows, columns, k, beta, out, ldc);
+    epilogue(i, j, rows, columns, out, ldc);
+  };
+  if (t.tiles() == 1)
+    tile(0, 0);
+  else
+    pool.parallel_for(t.tiles(), tile);
+}
+
+/// Strides, in elements, of one operand along the two batch axes of gemm_batched.
+struct batch_strides {
+  index_t outer = 0, inner = 0;
+};
+
+/// One gemm for every pair of batch indices (o, i): c + o*c_batch.outer + i*c_batch.inner, and so for a and b. A stride
+/// of 0 shares an operand (not c). Small products are grouped into tasks, large ones cut into tiles as in gemm.
+template <class T>
+void gemm_batched(thread_pool& pool, index_t outer, index_t inner, bool trans_a, bool trans_b, index_t m, index_t n,
+                  index_t k, T alpha, const T* a, index_t lda, batch_strides a_batch, const T* b, index_t ldb,
+                  batch_strides b_batch, T beta, T* c, index_t ldc, batch_strides c_batch) {
+  const index_t batch = outer * inner;
+  if (batch <= 0 || m <= 0 || n <= 0) return;
+  const index_t work = m * n * std::max<index_t>(k, 1);
+  if (batch == 1 || (work >= (index_t(1) << 22) && batch < 32)) {
+    for (index_t at = 0; at < batch; ++at) {
+      const index_t o = at / inner, i = at % inner;
+      gemm(pool, trans_a, trans_b, m, n, k, alpha, a + o * a_batch.outer + i * a_batch.inner, lda,
+           b + o * b_batch.outer + i * b_batch.inner, ldb, beta, c + o * c_batch.outer + i * c_batch.inner, ldc);
+    }
+    return;
+  }
+  const index_t group = std::max<index_t>(1, (index_t(1) << 18) / work);
+  const auto some = [&](index_t task, int) {
+    for (index_t at = task * group; at < std::min(batch, (task + 1) * group); ++at) {
+      const index_t o = at / inner, i = at % inner;
+      const detail::gemm_operands<T> p{trans_a,
+                                       trans_b,
+                                       m,
+                                       n,
+                                       k,
+                                       alpha,
+                                       a + o * a_batch.outer + i * a_batch.inner,
+                                       lda,
+                                       b + o * b_batch.outer + i * b_batch.inner,
+                                       ldb,
+                                       beta,
+                                       c + o * c_batch.outer + i * c_batch.inner,
+                                       ldc};
+      detail::gemm_block(p, index_t(0), index_t(0), index_t(0), m, n, k, beta, p.c, ldc);
+    }
+  };
+  if (batch <= group)
+    some(0, 0);
+  else
+    pool.parallel_for(detail::ceil_div(batch, group), some);
+}
+
+}  // namespace fathom::cpu_kernels

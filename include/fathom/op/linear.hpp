@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = x W^T + b over the last axis.
+#pragma once
+
+#include <fathom/op/matmul.hpp>
+
+namespace fathom {
+
+/// x [..., c_in], weight [c_out, c_in], bias [c_out] or none, y [..., c_out]
+struct linear_op {
+  static constexpr const char* name = "linear";
+
+  template <class B, int R>
+  static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
+    const index_t c_in = weight.extent(1), c_out = weight.extent(0);
+    if (x.extent(-1) != c_in)
+      throw shape_error(detail::concat(name, ": the input has extents ", to_string_extents(x.shape()),
+                                       ", expected a last axis of ", c_in, " channels"));
+    if (bias) detail::expect_extents<1>(name, "the bias", *bias, {c_out});
+    auto e = x.shape();
+    e[R - 1] = c_out;
+    const auto rows = detail::reshaped<2>(x, {x.size() / (c_in > 0 ? c_in : 1), c_in});
+    auto y = detail::product(rows, detail::transposed(weight));
+    if (bias)
+      x.backend().map(functor::value_of<functor::add>{}, y.mutable_view(),
+                      strided_view<const scalar_of<B>>(y.view()), detail::broadcast_to_view(bias->view(), y.shape()));
+    return op_result{detail::reshaped<R>(y, e), std::tuple(x, weight, bias.has_value())};
+  }
+
+  template <class B, int R>
+  static auto vjp(const std::tuple<tensor<B, R>, tensor<B, 2>, bool>& residuals, const tensor<B, R>& dy) {
+    const auto& [x, weight, has_bias] = residuals;
+    const index_t c_in = weight.extent(1), c_out = weight.extent(0);
+    const index_t n = x.size() / (c_in > 0 ? c_in : 1);
+    const auto rows = detail::reshaped<2>(x, {n, c_in});
+    const auto dy_rows = detail::reshaped<2>(dy, {n, c_out});
+    auto dx = detail::reshaped<R>(detail::product(dy_rows, weight), x.shape());
+    auto dw = detail::product(detail::transposed(dy_rows), rows);
+    std::optional<tensor<B, 1>> db;
+    if (has_bias) db = detail::reduce_to<B, 1>(dy.backend(), {c_out}, functor::identity{}, dy_rows.view());
+    return std::tuple(dx, dw, db);
+  }
+};
+
+}  // namespace fathom

@@ -41,9 +41,11 @@ set_target_properties(fathom_io PROPERTIES EXPORT_NAME io)
 set_target_properties(fathom_io_headers PROPERTIES EXPORT_NAME io_headers)
 set(FATHOM_IO_SOURCE "${PROJECT_SOURCE_DIR}/cmake/structure_io.cpp")
 target_link_libraries(fathom_io INTERFACE fathom_io_headers)
-target_sources(fathom_io INTERFACE
-  "$<BUILD_INTERFACE:${FATHOM_IO_SOURCE}>"
-  "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${CMAKE_INSTALL_DATADIR}/fathom/structure_io.cpp>")
+if(EXISTS "${PROJECT_SOURCE_DIR}/include/fathom/io/structure_gemmi.hpp")
+  target_sources(fathom_io INTERFACE
+    "$<BUILD_INTERFACE:${FATHOM_IO_SOURCE}>"
+    "$<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${CMAKE_INSTALL_DATADIR}/fathom/structure_io.cpp>")
+endif()
 target_link_libraries(fathom_io_headers INTERFACE
   ZLIB::ZLIB nlohmann_json::nlohmann_json fathom_gemmi)
 if(NOT fathom_io_FOUND)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every consuming project builds: a program of the core alone, and one with files (fathom::io).
+get_target_property(options fathom::fathom INTERFACE_COMPILE_OPTIONS)
+if(options MATCHES "-march")
+  message(FATAL_ERROR "fathom::fathom chooses an architecture for its users: ${options}")
+endif()
+
+add_executable(core "${CMAKE_CURRENT_LIST_DIR}/core.cpp")
+target_link_libraries(core PRIVATE fathom::fathom)
+add_executable(files "${CMAKE_CURRENT_LIST_DIR}/files.cpp")
+target_link_libraries(files PRIVATE fathom::io)
+foreach(program IN ITEMS core files)
+  set_target_properties(${program} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${program} PRIVATE -Wall -Wextra -Werror)
+endforeach()
+foreach(component IN ITEMS onednn thrust cuda)
+  if(fathom_${component}_FOUND)
+    add_executable(with_${component} "${CMAKE_CURRENT_LIST_DIR}/core.cpp")
+    target_link_libraries(with_${component} PRIVATE fathom::${component})
+  endif()
+endforeach()
+
+enable_testing()
+add_test(NAME core COMMAND core)
+add_test(NAME files COMMAND files)

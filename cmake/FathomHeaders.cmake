@@ -7,7 +7,9 @@ set(FATHOM_HEADERS
   include/fathom/autodiff/node.hpp
   include/fathom/backend/cpu/blas.hpp
   include/fathom/backend/cpu/gemm.hpp
+  include/fathom/backend/cpu/layer_norm.hpp
   include/fathom/backend/cpu/multiversion.hpp
+  include/fathom/backend/cpu/pack.hpp
   include/fathom/backend/cpu/scratch.hpp
   include/fathom/backend/cpu/thread_pool.hpp
   include/fathom/backend/cpu/vector_math.hpp
@@ -35,9 +37,12 @@ set(FATHOM_HEADERS
   include/fathom/io/alignment.hpp
   include/fathom/io/alignment_rows.hpp
   include/fathom/io/atomic_file.hpp
+  include/fathom/io/checkpoint_file.hpp
   include/fathom/io/fasta.hpp
   include/fathom/io/mapped_file.hpp
   include/fathom/io/named_tensor.hpp
+  include/fathom/io/npy.hpp
+  include/fathom/io/npz.hpp
   include/fathom/io/protein.hpp
   include/fathom/io/safetensors.hpp
   include/fathom/io/stockholm.hpp
@@ -45,6 +50,7 @@ set(FATHOM_HEADERS
   include/fathom/io/structure_gemmi.hpp
   include/fathom/io/structure_text.hpp
   include/fathom/io/structure_writer.hpp
+  include/fathom/io/tensor_file.hpp
   include/fathom/io/text_file.hpp
   include/fathom/nn/initialise.hpp
   include/fathom/nn/layer_norm.hpp

@@ -41,20 +41,21 @@ inline const instruction_set chosen_instruction_set = detect_instruction_set();
 // Feature lists rather than arch=...: the tuning of Intel's server parts would halve the vector width.
 template <class Body, class... Argument>
 __attribute__((noinline, target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))) void run_avx512(Argument... argument) {
-  Body::run(argument...);
+  Body::template run<64>(argument...);
 }
 template <class Body, class... Argument>
 __attribute__((noinline, target("avx2,fma"))) void run_avx2(Argument... argument) {
-  Body::run(argument...);
+  Body::template run<32>(argument...);
 }
 template <class Body, class... Argument>
 __attribute__((noinline)) void run_baseline(Argument... argument) {
-  Body::run(argument...);
+  Body::template run<16>(argument...);
 }
 }  // namespace detail
 
-/// Calls Body::run(arguments...), a static FATHOM_INLINE function without result, compiled for this processor.
-/// Arguments are passed by value: numbers, pointers, small plain structs.
+/// Calls Body::run<Bytes>(arguments...), a static FATHOM_INLINE function template without result, compiled for this
+/// processor; Bytes is the width of its vector registers (for pack.hpp). Arguments are passed by value: numbers,
+/// pointers, small plain structs.
 template <class Body, class... Argument>
 void run_multiversion(Argument... argument) {
   switch (detail::chosen_instruction_set) {
@@ -71,7 +72,13 @@ void run_multiversion(Argument... argument) {
 
 template <class Body, class... Argument>
 void run_multiversion(Argument... argument) {
-  Body::run(argument...);
+#if defined(__AVX512F__)
+  Body::template run<64>(argument...);
+#elif defined(__AVX__)
+  Body::template run<32>(argument...);
+#else
+  Body::template run<16>(argument...);
+#endif
 }
 
 #endif

@@ -157,7 +157,7 @@ struct named_tensor {
     }
     for (index_t i = 0; i < result.size(); ++i)
       result.data[static_cast<std::size_t>(i)] =
-          detail::with_element(type, data, i, [this, i](auto value) { return convert<T>(value, i); });
+          detail::with_element(type, data, i, [this, i](auto value) { return this->template convert<T>(value, i); });
     return result;
   }
 

@@ -24,6 +24,7 @@
 #include <fathom/io/atomic_file.hpp>
 #include <fathom/io/mapped_file.hpp>
 #include <fathom/io/named_tensor.hpp>
+#include <fathom/io/tensor_file.hpp>
 
 namespace fathom::io {
 
@@ -40,25 +41,6 @@ inline std::optional<dtype> dtype_named(std::string_view name) {
     if (name == to_string(static_cast<dtype>(i))) return static_cast<dtype>(i);
   return std::nullopt;
 }
-
-/// Collects what is wrong with a file, so that all of it can be told at once.
-class problem_list {
- public:
-  explicit problem_list(std::string head) : head_(std::move(head)) {}
-  template <class... Parts>
-  void add(const Parts&... parts) {
-    if (++count_ <= 20) text_ += concat("\n  ", parts...);
-  }
-  void throw_if_any() const {
-    if (count_ == 0) return;
-    throw io_error(concat(head_, count_, count_ == 1 ? " problem:" : " problems:", text_,
-                          count_ > 20 ? concat("\n  and ", count_ - 20, " more") : std::string()));
-  }
-
- private:
-  std::string head_, text_;
-  int count_ = 0;
-};
 
 /// Parses JSON text and also reports keys that occur twice in one object, which a JSON library silently merges.
 inline nlohmann::json parse_json_strictly(std::string_view text, std::vector<std::string>& repeated) {
@@ -92,61 +74,32 @@ inline std::string guess_format(const std::byte* data, std::size_t size) {
 ///
 ///     const io::safetensors file("weights.safetensors");
 ///     const auto w = file.get<float>("evoformer.blocks.0.msa_transition.linear_1.weight");
-class safetensors {
+class safetensors : public tensor_file {
  public:
   /// Checks the whole header before anything is handed out. Throws io_error naming the file and every problem: wrong magic,
   /// truncated or oversized header, unknown type, negative or overflowing extents, byte counts that do not match, ranges
   /// that overlap, leave holes or end outside the file, keys that occur twice.
-  explicit safetensors(const std::filesystem::path& path) : path_(path.string()), file_(path) { read_header(); }
+  explicit safetensors(const std::filesystem::path& path) : tensor_file(path), file_(path) { read_header(); }
 
-  const std::string& path() const { return path_; }
-  /// Names in the order of the data.
-  std::vector<std::string> names() const {
-    std::vector<std::string> result;
-    for (const auto& tensor : tensors_) result.push_back(tensor.name);
-    return result;
-  }
-  bool contains(const std::string& name) const { return by_name_.count(name) != 0; }
-  std::size_t size() const { return tensors_.size(); }
   const string_map& metadata() const { return metadata_; }
-
-  /// Throws io_error naming the file when there is no such array.
-  const named_tensor& at(const std::string& name) const {
-    const auto found = by_name_.find(name);
-    if (found == by_name_.end())
-      throw io_error(detail::concat("'", path_, "': no tensor '", name, "' among its ", tensors_.size()));
-    return tensors_[found->second];
-  }
-
-  /// The array converted to T, as named_tensor::as.
-  template <class T>
-  host_tensor<T> get(const std::string& name) const {
-    return at(name).template as<T>();
-  }
-
-  /// Calls use(name, tensor) for every array, in the order of the data: the protocol of all checkpoint readers.
-  template <class Use>
-  void for_each(Use&& use) const {
-    for (const auto& tensor : tensors_) use(tensor.name, tensor);
-  }
 
  private:
   void read_header() {
     if (file_.size() < 8)
-      throw io_error(detail::concat("'", path_, "' is no safetensors file: ", file_.size(),
+      throw io_error(detail::concat("'", this->path(), "' is no safetensors file: ", file_.size(),
                                     " bytes, at least 8 for the header length expected (truncated?)"));
     const auto length = detail::load<std::uint64_t>(file_.data());
     const std::string_view rest(reinterpret_cast<const char*>(file_.data()) + 8, file_.size() - 8);
     if (length > detail::max_safetensors_header)
-      throw io_error(detail::concat("'", path_, "': header length ", length, " is over the limit of ",
+      throw io_error(detail::concat("'", this->path(), "': header length ", length, " is over the limit of ",
                                     detail::max_safetensors_header, "; this is no safetensors file",
                                     detail::guess_format(file_.data(), file_.size())));
     if (length > rest.size())
-      throw io_error(detail::concat("'", path_, "': header of ", length, " bytes announced, the file ends after ",
+      throw io_error(detail::concat("'", this->path(), "': header of ", length, " bytes announced, the file ends after ",
                                     rest.size(), "; it is truncated or no safetensors file",
                                     detail::guess_format(file_.data(), file_.size())));
     if (length == 0 || rest[0] != '{')
-      throw io_error(detail::concat("'", path_, "' is no safetensors file: the header does not begin with '{'",
+      throw io_error(detail::concat("'", this->path(), "' is no safetensors file: the header does not begin with '{'",
                                     detail::guess_format(file_.data(), file_.size())));
 
     std::vector<std::string> repeated;
@@ -154,10 +107,10 @@ class safetensors {
     try {
       header = detail::parse_json_strictly(rest.substr(0, static_cast<std::size_t>(length)), repeated);
     } catch (const nlohmann::json::exception& problem) {
-      throw io_error(detail::concat("'", path_, "': the header is not valid JSON: ", problem.what()));
+      throw io_error(detail::concat("'", this->path(), "': the header is not valid JSON: ", problem.what()));
     }
 
-    detail::problem_list problems(detail::concat("'", path_, "' is damaged, "));
+    detail::problem_list problems(detail::concat("'", this->path(), "' is damaged, "));
     for (const auto& key : repeated) problems.add("key '", key, "' occurs twice");
     const std::byte* const data = file_.data() + 8 + length;
     const std::uint64_t data_bytes = rest.size() - length;
@@ -169,7 +122,8 @@ class safetensors {
     }
     check_ranges(data, data_bytes, problems);
     problems.throw_if_any();
-    for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_[tensors_[i].name] = i;
+    for (auto& tensor : found_) add(std::move(tensor));
+    found_.clear();
   }
 
   void read_metadata(const nlohmann::json& entry, detail::problem_list& problems) {
@@ -221,16 +175,16 @@ class safetensors {
     tensor.data = data + begin;
     tensor.bytes = static_cast<std::size_t>(count);
     tensor.owner = file_.owner();
-    tensors_.push_back(std::move(tensor));
+    found_.push_back(std::move(tensor));
   }
 
   /// Sorts by position; every data byte must belong to exactly one array.
   void check_ranges(const std::byte* data, std::uint64_t data_bytes, detail::problem_list& problems) {
-    std::stable_sort(tensors_.begin(), tensors_.end(), [](const named_tensor& a, const named_tensor& b) {
+    std::stable_sort(found_.begin(), found_.end(), [](const named_tensor& a, const named_tensor& b) {
       return a.data != b.data ? a.data < b.data : a.bytes < b.bytes;
     });
     std::uint64_t reached = 0;
-    for (const auto& tensor : tensors_) {
+    for (const auto& tensor : found_) {
       const auto begin = static_cast<std::uint64_t>(tensor.data - data);
       if (begin < reached) problems.add("tensor '", tensor.name, "' overlaps the one before it, at data byte ", begin);
       if (begin > reached) problems.add("data bytes ", reached, " to ", begin, " belong to no tensor");
@@ -239,10 +193,8 @@ class safetensors {
     if (reached < data_bytes) problems.add("data bytes ", reached, " to ", data_bytes, " belong to no tensor");
   }
 
-  std::string path_;
   mapped_file file_;
-  std::vector<named_tensor> tensors_;
-  std::map<std::string, std::size_t> by_name_;
+  std::vector<named_tensor> found_;
   string_map metadata_;
 };
 

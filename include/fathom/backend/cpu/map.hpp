@@ -56,6 +56,7 @@ struct map_row {
 template <class F, class Out, class... In>
 struct map_rows {
   static constexpr std::size_t views = sizeof...(In) + 1;
+  template <int>
   static FATHOM_INLINE void run(const F* f, const loop_nest<views>* nest, index_t first, index_t last, Out* out,
                                 const std::tuple<const In*...>* in) {
     const int inner = nest->rank - 1;

@@ -53,6 +53,7 @@ struct reduce_job {
 template <class Monoid, class F, class Out, class... In>
 struct reduce_runs {
   using job = reduce_job<Monoid, F, Out, In...>;
+  template <int>
   static FATHOM_INLINE void run(const job* j, index_t o, index_t first, index_t last, Out* result) {
     Out total = Monoid::template identity<Out>();
     const auto base = j->kept.offsets(o, j->kept.rank);
@@ -74,6 +75,7 @@ struct reduce_runs {
 template <class Monoid, class F, class Out, class... In>
 struct reduce_columns {
   using job = reduce_job<Monoid, F, Out, In...>;
+  template <int>
   static FATHOM_INLINE void run(const job* j, index_t o, index_t c, index_t n, index_t first, index_t last,
                                 Out* result) {
     for (index_t i = 0; i < n; ++i) result[i] = Monoid::template identity<Out>();

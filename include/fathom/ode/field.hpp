@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calling the right-hand side: counts evaluations and serves fields that return or fill in their result.
+#pragma once
+
+#include <concepts>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <fathom/core/config.hpp>
+#include <fathom/ode/state.hpp>
+
+namespace fathom::ode {
+
+/// field(t, y) -> Y.
+template <class F, class Y>
+concept returning_field = requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y) {
+  { f(t, y) } -> std::convertible_to<Y>;
+};
+
+/// field(t, y, dydt) that fills in dydt, which already has the state's size.
+template <class F, class Y>
+concept filling_field = requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, Y& out) {
+  { f(t, y, out) } -> std::same_as<void>;
+};
+
+template <class F, class Y>
+concept vector_field = ode_state<Y> && (returning_field<F, Y> || filling_field<F, Y>);
+
+namespace detail {
+
+/// The field as the steppers call it: f(t, y, out), with the number of calls.
+template <class Field, class Y>
+struct evaluator {
+  static_assert(ode_state<Y>,
+                "fathom: this state cannot be integrated; use double, std::array, std::vector, a struct with `visit`, "
+                "or specialise fathom::ode::state_traits");
+  static_assert(vector_field<Field, Y>,
+                "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt)");
+  const Field& field;
+  long count = 0;
+
+  FATHOM_ODE_INLINE void operator()(double t, const Y& y, Y& out) {
+    ++count;
+    if constexpr (filling_field<Field, Y>) {
+      field(state_traits<Y>::time(t, y), y, out);
+    } else {
+      out = field(state_traits<Y>::time(t, y), y);
+    }
+  }
+};
+
+/// {copy of y, copy of y, ...}
+template <std::size_t N, class Y, std::size_t... Index>
+std::array<Y, N> repeat(const Y& y, std::index_sequence<Index...>) {
+  return {((void)Index, y)...};
+}
+template <std::size_t N, class Y>
+std::array<Y, N> repeat(const Y& y) {
+  return repeat<N>(y, std::make_index_sequence<N>{});
+}
+
+}  // namespace detail
+
+/// A field with further arguments held for it: masks and other things that belong to one solve, not to the state.
+///
+///     ode::solve(ode::with_context(field, mask), y0, {0, 1}, ode::heun{}, ode::fixed_steps{16});
+template <class Field, class... Context>
+struct field_with_context {
+  const Field& field;
+  std::tuple<const Context&...> context;
+
+  template <class Time, class Y>
+  auto operator()(const Time& t, const Y& y) const {
+    return std::apply([&](const Context&... c) { return field(t, y, c...); }, context);
+  }
+};
+
+/// Arguments are held by reference and must outlive the solve.
+template <class Field, class... Context>
+field_with_context<Field, Context...> with_context(const Field& field, const Context&... context) {
+  return {field, std::tuple<const Context&...>(context...)};
+}
+
+}  // namespace fathom::ode

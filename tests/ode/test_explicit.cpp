@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include <fathom/ode/ode.hpp>
+
+#include "problems.hpp"
+
+namespace ode = fathom::ode;
+using namespace problems;
+
+namespace {
+
+/// Slope of the error between the last two of `counts` steps.
+template <class Solver, class Field, class Y>
+double slope(const Field& field, const Y& y0, double t1, const Y& exact, std::vector<long> counts) {
+  double previous = 0, last = 0;
+  for (const long n : counts) {
+    previous = last;
+    last = distance(ode::solve(field, y0, {0, t1}, Solver{}, ode::fixed_steps{n}).y1, exact);
+  }
+  return std::log2(previous / last);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("ode: convergence slope equals the order", Solver, ode::euler, ode::midpoint, ode::heun, ode::ralston,
+                   ode::heun3, ode::ssp3, ode::rk4, ode::rk4_38, ode::bosh3, ode::adaptive_heun, ode::fehlberg2) {
+  INFO(Solver::name);
+  const vec2 y0{1, 1};
+  const auto exact = ode::solve(lotka_volterra{}, y0, {0, 2}, ode::dopri8{}, ode::i{.rtol = 1e-13, .atol = 1e-13}).y1;
+  const double measured = slope<Solver>(lotka_volterra{}, y0, 2, exact, {256, 512});
+  CHECK(measured == doctest::Approx(Solver::order).epsilon(0.15 / Solver::order));
+}
+
+TEST_CASE("ode: slopes and errors of the fifth-order methods on DETEST A3") {
+  const double exact = std::exp(std::sin(20.0));
+  CHECK(std::abs(slope<ode::dopri5>(detest_a3{}, 1.0, 20, exact, {200, 400}) - 5) < 0.15);
+  CHECK(std::abs(slope<ode::tsit5>(detest_a3{}, 1.0, 20, exact, {400, 800}) - 5) < 0.15);
+  const auto error = [&](auto solver, long n) {
+    return std::abs(ode::solve(detest_a3{}, 1.0, {0, 20}, solver, ode::fixed_steps{n}).y1 / exact - 1);
+  };
+  CHECK(error(ode::dopri5{}, 100) == doctest::Approx(2.73e-7).epsilon(0.02));
+  CHECK(error(ode::tsit5{}, 100) == doctest::Approx(8.37e-8).epsilon(0.02));
+  CHECK(error(ode::rk4{}, 100) == doctest::Approx(1.22e-5).epsilon(0.02));
+  CHECK(error(ode::tsit5{}, 800) == doctest::Approx(1.68e-12).epsilon(0.05));
+}
+
+TEST_CASE("ode: dopri8 has order eight") {
+  const vec2 y0{1, 1};
+  const auto exact = ode::solve(lotka_volterra{}, y0, {0, 4}, ode::dopri8{}, ode::fixed_steps{2000}).y1;
+  CHECK(std::abs(slope<ode::dopri8>(lotka_volterra{}, y0, 4, exact, {40, 80}) - 8) < 0.3);
+}
+
+TEST_CASE("ode: the embedded error estimate shrinks with its order") {
+  const auto estimate = [](auto solver, double h) {
+    using solver_type = decltype(solver);
+    const vec2 y0{1, 1};
+    const lotka_volterra field;
+    ode::detail::evaluator<lotka_volterra, vec2> g{field};
+    auto work = solver_type::make_workspace(y0);
+    vec2 y1 = y0;
+    solver_type::step(g, 0, h, h, y0, y1, work);
+    const ode::norm_options<vec2> none;
+    const ode::detail::error_measure<vec2> norm(none, {0, 1});
+    return solver_type::error_norm(h, y0, y1, work, norm).value;
+  };
+  const auto order = [&](auto solver) { return std::log2(estimate(solver, 0.02) / estimate(solver, 0.01)); };
+  CHECK(order(ode::adaptive_heun{}) == doctest::Approx(2).epsilon(0.05));
+  CHECK(order(ode::fehlberg2{}) == doctest::Approx(2).epsilon(0.05));
+  CHECK(order(ode::bosh3{}) == doctest::Approx(3).epsilon(0.05));
+  CHECK(order(ode::dopri5{}) == doctest::Approx(5).epsilon(0.05));
+  CHECK(order(ode::tsit5{}) == doctest::Approx(5).epsilon(0.05));
+}
+
+TEST_CASE("ode: one Euler step of length one is y + f, bitwise") {
+  const vec2 y0{0.1, 0.7};
+  const lotka_volterra field;
+  const auto f = field(0, y0);
+  const auto y1 = ode::solve(field, y0, {0, 1}, ode::euler{}, ode::fixed_steps{1}).y1;
+  CHECK(y1[0] == y0[0] + f[0]);
+  CHECK(y1[1] == y0[1] + f[1]);
+}
+
+TEST_CASE("ode: backward time equals the negated field, bitwise") {
+  const vec2 y0{1, 1};
+  const auto back = ode::solve(lotka_volterra{}, y0, {0, -1}, ode::rk4{}, ode::fixed_steps{20}).y1;
+  const auto negated = [](double t, const vec2& y) {
+    const auto f = lotka_volterra{}(-t, y);
+    return vec2{-f[0], -f[1]};
+  };
+  CHECK(back == ode::solve(negated, y0, {0, 1}, ode::rk4{}, ode::fixed_steps{20}).y1);
+  const auto there = ode::solve(lotka_volterra{}, y0, {0, 2}, ode::dopri5{}, ode::pi{.rtol = 1e-10, .atol = 1e-12});
+  const auto again = ode::solve(lotka_volterra{}, there.y1, {2, 0}, ode::dopri5{}, ode::pi{.rtol = 1e-10, .atol = 1e-12});
+  CHECK(distance(again.y1, y0) < 1e-8);
+}
+
+TEST_CASE("ode: scalar, array, vector and float states agree; a field may fill in its result") {
+  const auto as_vector = [](double, const std::vector<double>& y) {
+    return std::vector<double>{1.5 * y[0] - y[0] * y[1], -3 * y[1] + y[0] * y[1]};
+  };
+  const auto fills = [](double, const vec2& y, vec2& out) { out = lotka_volterra{}(0, y); };
+  const auto in_float = [](double, const std::array<float, 2>& y) {
+    return std::array<float, 2>{1.5f * y[0] - y[0] * y[1], -3 * y[1] + y[0] * y[1]};
+  };
+  const auto want = ode::solve(lotka_volterra{}, vec2{1, 1}, {0, 1}, ode::rk4{}, ode::fixed_steps{10}).y1;
+  const auto vector = ode::solve(as_vector, std::vector<double>{1, 1}, {0, 1}, ode::rk4{}, ode::fixed_steps{10}).y1;
+  CHECK(vector == std::vector<double>(want.begin(), want.end()));
+  CHECK(ode::solve(fills, vec2{1, 1}, {0, 1}, ode::rk4{}, ode::fixed_steps{10}).y1 == want);
+  const auto single = ode::solve(in_float, std::array<float, 2>{1, 1}, {0, 1}, ode::rk4{}, ode::fixed_steps{10}).y1;
+  CHECK(single[0] == doctest::Approx(want[0]).epsilon(1e-5));
+}
+
+TEST_CASE("ode: fixed_step shortens the last step only") {
+  const auto s = ode::solve(detest_a3{}, 1.0, {0, 1}, ode::rk4{}, ode::fixed_step{0.3}, {.record_steps = true});
+  REQUIRE(s.steps.size() == 4);
+  CHECK(s.steps[2].dt == 0.3);
+  CHECK(s.steps[3].dt == doctest::Approx(0.1));
+  CHECK(s.steps[3].t1 == 1.0);
+  CHECK(ode::solve(detest_a3{}, 1.0, {0, 1}, ode::rk4{}, ode::fixed_step{0.1}).stats.accepted == 10);
+}
+
+TEST_CASE("ode: a field of another size is refused with both sizes") {
+  const auto wrong = [](double, const std::vector<double>&) { return std::vector<double>(3); };
+  CHECK_THROWS_WITH_AS(ode::solve(wrong, std::vector<double>(2), {0, 1}, ode::euler{}, ode::fixed_steps{1}),
+                       doctest::Contains("2 elements, the field returned 3"), fathom::shape_error);
+}

@@ -3,12 +3,14 @@
 
 #include <cmath>
 #include <cstring>
-#include <fathom/geometry/residue_constants.hpp>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <fathom/geometry/residue_constants.hpp>
 
 #ifndef FATHOM_SHARED_DIR
 #define FATHOM_SHARED_DIR ""

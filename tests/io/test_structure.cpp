@@ -4,14 +4,15 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <fathom/geometry/residue_constants.hpp>
-#include <fathom/io/structure.hpp>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <fathom/geometry/residue_constants.hpp>
+#include <fathom/io/structure.hpp>
 
 #ifndef FATHOM_SHARED_DIR
 #define FATHOM_SHARED_DIR ""

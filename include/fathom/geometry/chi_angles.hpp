@@ -3,8 +3,9 @@
 #pragma once
 
 #include <array>
-#include <fathom/geometry/residue_types.hpp>
 #include <string_view>
+
+#include <fathom/geometry/residue_types.hpp>
 
 namespace fathom {
 

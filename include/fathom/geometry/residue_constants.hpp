@@ -4,13 +4,14 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+
 #include <fathom/core/host_tensor.hpp>
 #include <fathom/geometry/atom_names.hpp>
 #include <fathom/geometry/chi_angles.hpp>
 #include <fathom/geometry/residue_types.hpp>
 #include <fathom/geometry/rigid_groups.hpp>
 #include <fathom/geometry/stereochemistry.hpp>
-#include <string_view>
 
 namespace fathom {
 

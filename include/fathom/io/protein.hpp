@@ -2,13 +2,14 @@
 // One protein chain in host memory: residues, numbering, heavy atoms in the atom37 layout, B factors or pLDDT.
 #pragma once
 
-#include <fathom/core/host_tensor.hpp>
-#include <fathom/geometry/atom_names.hpp>
-#include <fathom/geometry/residue_types.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <fathom/core/host_tensor.hpp>
+#include <fathom/geometry/atom_names.hpp>
+#include <fathom/geometry/residue_types.hpp>
 
 namespace fathom::io {
 

@@ -3,11 +3,12 @@
 // structure_gemmi.hpp, which the target fathom::io does.
 #pragma once
 
-#include <fathom/io/protein.hpp>
-#include <fathom/io/structure_writer.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <fathom/io/protein.hpp>
+#include <fathom/io/structure_writer.hpp>
 
 namespace fathom::io {
 

@@ -5,11 +5,12 @@
 
 #include <cctype>
 #include <charconv>
-#include <fathom/core/error.hpp>
-#include <fathom/io/text_file.hpp>
 #include <map>
 #include <string>
 #include <string_view>
+
+#include <fathom/core/error.hpp>
+#include <fathom/io/text_file.hpp>
 
 namespace fathom::io::detail {
 

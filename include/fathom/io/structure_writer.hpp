@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fathom/core/error.hpp>
-#include <fathom/io/atomic_file.hpp>
-#include <fathom/io/protein.hpp>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fathom/core/error.hpp>
+#include <fathom/io/atomic_file.hpp>
+#include <fathom/io/protein.hpp>
 
 namespace fathom::io {
 

@@ -97,7 +97,7 @@ struct attention_op {
       const auto ds = std::get<0>(softmax_op::vjp(p, dp));
       backend.gemm(scale, ds.view(), kh.view(), T(0), dqh.mutable_view());
       backend.gemm(scale, detail::transposed(ds).view(), qh.view(), T(0), dkh.mutable_view());
-      if (d_pair_bias) detail::accumulate(*d_pair_bias, ds);
+      if (d_pair_bias) detail::add_into(*d_pair_bias, ds);
       if (d_key_bias) {
         auto row = d_key_bias->template reinterpret<3>({1, 1, r.k.extent(1)}, {0, 0, d_key_bias->stride(1)},
                                                        b * d_key_bias->stride(0));

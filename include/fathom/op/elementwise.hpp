@@ -4,7 +4,6 @@
 
 #include <tuple>
 
-#include <fathom/autodiff/autodiff.hpp>
 #include <fathom/op/functors.hpp>
 #include <fathom/op/kernel.hpp>
 
@@ -54,6 +53,13 @@ tensor<B, R> reduce_to(const B& b, const extents<R>& target, const F& f, const V
 template <class T, std::size_t R>
 strided_view<T> broadcast_to_view(const strided_view<T>& view, const std::array<index_t, R>& e) {
   return broadcast_view(view, static_cast<int>(R), e.data());
+}
+
+/// to += x on a plain backend; `to` must be the caller's own.
+template <plain_backend B, int R>
+void add_into(tensor<B, R>& to, const tensor<B, R>& x) {
+  const strided_view<const scalar_of<B>> before = to.view();
+  to.backend().map(functor::value_of<functor::add>{}, to.mutable_view(), before, x.view());
 }
 
 }  // namespace detail

@@ -44,26 +44,35 @@ struct position {
 };
 }  // namespace functor
 
-/// [...] numbers to [..., classes]: 1 at the number, else 0 (AF2 Suppl. Alg. 5). A number outside gives a row of zeros.
-template <plain_backend B, int R>
-tensor<B, R + 1> one_hot(const tensor<B, R, index_t>& numbers, index_t classes) {
-  const auto& b = numbers.backend();
-  extents<R + 1> e{};
-  for (std::size_t a = 0; a + 1 < e.size(); ++a) e[a] = numbers.shape()[a];
-  e[R] = classes;
-  tensor<B, 1> channel(b, {classes});
-  b.generate(functor::position{}, channel.mutable_view());
-  auto wide = numbers.view();
-  wide.rank = R + 1;
-  wide.extent[R] = classes;
-  wide.stride[R] = 0;
-  tensor<B, R + 1> y(b, e);
-  b.map(functor::one_hot_value{}, y.mutable_view(), wide, detail::broadcast_to_view(channel.view(), e));
-  return y;
-}
+/// [...] numbers to [..., classes]
+struct one_hot_op {
+  static constexpr const char* name = "one_hot";
+  template <class B, int R>
+  static auto forward(const tensor<B, R, index_t>& numbers, index_t classes) {
+    const auto& b = numbers.backend();
+    extents<R + 1> e{};
+    for (std::size_t a = 0; a + 1 < e.size(); ++a) e[a] = numbers.shape()[a];
+    e[R] = classes;
+    tensor<B, 1> channel(b, {classes});
+    b.generate(functor::position{}, channel.mutable_view());
+    auto wide = numbers.view();
+    wide.rank = R + 1;
+    wide.extent[R] = classes;
+    wide.stride[R] = 0;
+    tensor<B, R + 1> y(b, e);
+    b.map(functor::one_hot_value{}, y.mutable_view(), wide, detail::broadcast_to_view(channel.view(), e));
+    return op_result{y, none{}};
+  }
+  template <class Cotangent>
+  static auto vjp(const none&, const Cotangent&) {
+    return std::tuple(none{}, none{});
+  }
+};
+
+/// 1 at the number, else 0 (AF2 Suppl. Alg. 5). A number outside [0, classes) gives a row of zeros.
 template <class B, int R>
-tensor<autodiff<B>, R + 1> one_hot(const tensor<autodiff<B>, R, index_t>& numbers, index_t classes) {
-  return tensor<autodiff<B>, R + 1>(one_hot(numbers.primal(), classes));
+tensor<B, R + 1> one_hot(const tensor<B, R, index_t>& numbers, index_t classes) {
+  return apply<one_hot_op>(numbers, classes);
 }
 
 }  // namespace fathom

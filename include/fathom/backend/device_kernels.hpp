@@ -173,17 +173,20 @@ struct reduce_join {
   }
 };
 
-/// Cuts a reduction into about `threads` parts in all, none shorter than 256 terms. `out` must have the rank of the inputs.
+/// Cuts a reduction into about `threads` parts in all, none shorter than 256 terms. Missing leading
+/// axes of `out` are summed over as well.
 template <class Monoid, class F, class Out, class First, class... In>
 reduce_part<Monoid, F, Out, First, In...> make_reduce(index_t threads, const Monoid& monoid, const F& f,
                                                       const strided_view<Out>& out, const strided_view<First>& first,
                                                       const strided_view<In>&... in) {
   reduce_part<Monoid, F, Out, First, In...> work{monoid, f, out.data, nullptr, pointers_of(first, in...), {}, {}, 1, 0};
-  for (int axis = 0; axis < first.rank; ++axis)
-    if (out.extent[axis] == 1 && first.extent[axis] != 1)
+  for (int axis = 0; axis < first.rank; ++axis) {
+    const int at = axis - (first.rank - out.rank);
+    if ((at < 0 || out.extent[at] == 1) && first.extent[axis] != 1)
       work.reduced.append(first.extent[axis], {first.stride[axis], in.stride[axis]...});
-    else
-      work.kept.append(out.extent[axis], {out.stride[axis], first.stride[axis], in.stride[axis]...});
+    else if (at >= 0)
+      work.kept.append(out.extent[at], {out.stride[at], first.stride[axis], in.stride[axis]...});
+  }
   const index_t terms = work.reduced.size, outputs = work.kept.size > 0 ? work.kept.size : 1;
   const index_t wanted = threads / outputs > 1 ? threads / outputs : 1;
   const index_t length = (terms + wanted - 1) / wanted;

@@ -2,6 +2,8 @@
 // A borrowed, rank-erased strided window on memory: the only thing a backend kernel sees.
 #pragma once
 
+#include <type_traits>
+
 #include <fathom/core/config.hpp>
 
 namespace fathom {
@@ -23,8 +25,10 @@ struct strided_view {
     for (int a = 0; a < rank; ++a) n *= extent[a];
     return n;
   }
-  FATHOM_HD operator strided_view<const T>() const {
-    strided_view<const T> view{data, rank, {}, {}};
+  template <class U>
+    requires(!std::is_const_v<T> && std::is_same_v<U, const T>)
+  FATHOM_HD operator strided_view<U>() const {
+    strided_view<U> view{data, rank, {}, {}};
     for (int a = 0; a < rank; ++a) {
       view.extent[a] = extent[a];
       view.stride[a] = stride[a];

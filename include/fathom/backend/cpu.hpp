@@ -11,6 +11,7 @@
 #include <fathom/backend/cpu/gemm.hpp>
 #include <fathom/backend/cpu/map.hpp>
 #include <fathom/backend/cpu/reduce.hpp>
+#include <fathom/backend/cpu/vectorized.hpp>
 #include <fathom/tensor/backend.hpp>
 
 namespace fathom {
@@ -43,12 +44,6 @@ inline const std::shared_ptr<cpu_context>& default_cpu_context() {
   static const std::shared_ptr<cpu_context> shared = std::make_shared<cpu_context>(default_threads());
   return shared;
 }
-
-/// A functor with exp in it, in the form that loops of the CPU backend vectorise; most functors are their own.
-template <class F>
-struct vectorized {
-  static const F& of(const F& f) { return f; }
-};
 
 }  // namespace detail
 
@@ -87,7 +82,7 @@ class cpu {
 
   template <class F, class Out, class... In>
   void map(const F& f, strided_view<Out> out, strided_view<In>... in) const {
-    cpu_kernels::map(pool(), detail::vectorized<F>::of(f), out, in...);
+    cpu_kernels::map(pool(), cpu_kernels::vectorized<F>::of(f), out, in...);
   }
   template <class F, class Out>
   void generate(const F& f, strided_view<Out> out) const {
@@ -95,7 +90,7 @@ class cpu {
   }
   template <class Monoid, class F, class Out, class... In>
   void reduce(const Monoid& monoid, const F& f, strided_view<Out> out, strided_view<In>... in) const {
-    cpu_kernels::reduce(pool(), monoid, detail::vectorized<F>::of(f), out, in...);
+    cpu_kernels::reduce(pool(), monoid, cpu_kernels::vectorized<F>::of(f), out, in...);
   }
 
   /// Matrices with a unit stride in one of their two axes go to BLAS as they lie; others are packed first.
@@ -206,3 +201,7 @@ class cpu {
 };
 
 }  // namespace fathom
+
+// The fused operations in their CPU form: whoever sees the backend sees its overrides, or two translation units would
+// disagree about them.
+#include <fathom/backend/cpu/ops.hpp>

@@ -11,12 +11,17 @@ struct linear_op {
   static constexpr const char* name = "linear";
 
   template <class B, int R>
-  static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
-    const index_t c_in = weight.extent(1), c_out = weight.extent(0);
-    if (x.extent(-1) != c_in)
+  static void check(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
+    if (x.extent(-1) != weight.extent(1))
       throw shape_error(detail::concat(name, ": the input has extents ", to_string_extents(x.shape()),
-                                       ", expected a last axis of ", c_in, " channels"));
-    if (bias) detail::expect_extents<1>(name, "the bias", *bias, {c_out});
+                                       ", expected a last axis of ", weight.extent(1), " channels"));
+    if (bias) detail::expect_extents<1>(name, "the bias", *bias, {weight.extent(0)});
+  }
+
+  template <class B, int R>
+  static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
+    check(x, weight, bias);
+    const index_t c_in = weight.extent(1), c_out = weight.extent(0);
     auto e = x.shape();
     e[R - 1] = c_out;
     const auto rows = detail::reshaped<2>(x, {x.size() / (c_in > 0 ? c_in : 1), c_in});

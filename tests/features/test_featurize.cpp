@@ -72,7 +72,7 @@ TEST_CASE("features: clusters by hand") {
   const auto pass = f.assemble(choice);
   CHECK(pass.cluster_of == std::vector<index_t>{1, 0, 0});
   const float three = 3.000001f, two = 2.000001f;
-  CHECK(pass.msa_feat(0, 1, 25 + 0) == doctest::Approx(2 / three));         // A of the query and of row 3
+  CHECK(pass.msa_feat(0, 1, 25 + 0) == doctest::Approx(2 / three));          // A of the query and of row 3
   CHECK(pass.msa_feat(0, 1, 25 + token_gap) == doctest::Approx(1 / three));  // row 4
   CHECK(pass.msa_feat(0, 3, 25 + 1) == doctest::Approx(1 / three));
   CHECK(pass.msa_feat(1, 2, token_mask) == 1);

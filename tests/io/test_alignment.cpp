@@ -83,7 +83,7 @@ TEST_CASE("io: line endings, byte order mark, blanks and case do not matter") {
     CHECK(found.deletions == plain.deletions);
     CHECK(found.descriptions == plain.descriptions);
   }
-  CHECK(io::parse_alignment(">q\nmkvl\n", "x").rows == rows{"MKVL"});        // one sequence, soft-masked
+  CHECK(io::parse_alignment(">q\nmkvl\n", "x").rows == rows{"MKVL"});         // one sequence, soft-masked
   CHECK(io::parse_alignment(">q\nMKVL\n>a\nmkAl\n", "x").rows[1] == "MKAL");  // aligned FASTA, soft-masked
   CHECK(io::parse_alignment(">q\nmk..VL\n>a\nMKaaVL\n", "x").rows == rows{"MKVL"});
   CHECK(io::parse_alignment(">q\nMXBZUJO\n", "x").query() == "MXBZUJO");
@@ -158,7 +158,8 @@ TEST_CASE("io: gzip is seen through, and a damaged stream is told") {
   put(broken);
   CHECK_THROWS_WITH_AS(io::read_alignment(path), doctest::Contains("damaged"), io_error);
   put(gzipped(std::string(1 << 20, 'A')));
-  CHECK_THROWS_WITH_AS(io::read_text(path, 1 << 16), doctest::Contains("more than 65536 bytes when unpacked"), io_error);
+  CHECK_THROWS_WITH_AS(io::read_text(path, 1 << 16), doctest::Contains("more than 65536 bytes when unpacked"),
+                       io_error);
   put("");
   CHECK_THROWS_WITH_AS(io::read_alignment(path), doctest::Contains("the file is empty"), input_error);
   fs::remove(path);

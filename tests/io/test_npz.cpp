@@ -79,7 +79,8 @@ TEST_CASE("io: npy headers of all versions and orders") {
     return io::read_npy(folder / "v.npy");
   };
   const std::string data = little(5, 2) + little(0xFFFE, 2);
-  for (const int version : {1, 2, 3}) CHECK(read(npy(good_dict, data, version)).as<int>().data == std::vector<int>{5, -2});
+  for (const int version : {1, 2, 3})
+    CHECK(read(npy(good_dict, data, version)).as<int>().data == std::vector<int>{5, -2});
   CHECK(read(npy("{\"shape\":(2,),\"descr\":\"<i2\",\"fortran_order\":False}", data)).as<int>().data[1] == -2);
   const auto turned = read(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3)}", "\x01\x02\x03\x04\x05\x06"));
   CHECK(turned.as<int>().data == std::vector<int>{1, 3, 5, 2, 4, 6});
@@ -177,7 +178,7 @@ TEST_CASE("io: npz with a ZIP64 directory") {
                             little(name.size(), 2) + little(20, 2) + name + little(1, 2) + little(16, 2) +
                             little(member.size(), 8) + little(member.size(), 8) + member;
   const std::string directory = little(0x02014b50, 4) + little(45, 2) + common + little(0xFFFFFFFF, 4) +
-                                little(0xFFFFFFFF, 4) + little(name.size(), 2) + little(28, 2) + little(0, 10) +
+                                little(0xFFFFFFFF, 4) + little(name.size(), 2) + little(28, 2) + std::string(10, '\0') +
                                 little(0xFFFFFFFF, 4) + name + little(1, 2) + little(24, 2) + little(member.size(), 8) +
                                 little(member.size(), 8) + little(0, 8);
   const std::string wide = little(0x06064b50, 4) + little(44, 8) + little(45, 2) + little(45, 2) + little(0, 8) +
@@ -222,6 +223,7 @@ TEST_CASE("io: a damaged npz file is refused with its reason, never read beyond 
   const host_tensor<float> x({1}, {1});
   io::write_npz(folder / "text.npz", {io::named_tensor::view("x", x)});
   auto other = io::read_text(folder / "text.npz");
-  for (std::size_t at = other.find("x.npy"); at != std::string::npos; at = other.find("x.npy", at)) other.replace(at, 5, "x.txt");
+  for (std::size_t at = other.find("x.npy"); at != std::string::npos; at = other.find("x.npy", at))
+    other.replace(at, 5, "x.txt");
   CHECK(holds(told(other), "'x.txt' is no .npy array"));
 }

@@ -55,9 +55,11 @@ TEST_CASE("io: safetensors round trip keeps names, shapes, bits and metadata") {
   const host_tensor<std::uint8_t> d({3}, {0, 7, 255});
   const host_tensor<float> scalar(std::vector<index_t>{}, {2.5f});
   const host_tensor<float> nothing({0, 4});
-  std::vector<io::named_tensor> all = {io::named_tensor::view("u.bytes", d), io::named_tensor::own("a", a),
+  std::vector<io::named_tensor> all = {io::named_tensor::view("u.bytes", d),
+                                       io::named_tensor::own("a", a),
                                        io::named_tensor::view("b \"quoted\" \xC3\xA5", b),
-                                       io::named_tensor::view("c", c), io::named_tensor::view("scalar", scalar),
+                                       io::named_tensor::view("c", c),
+                                       io::named_tensor::view("scalar", scalar),
                                        io::named_tensor::view("nothing", nothing)};
   io::write_safetensors(folder / "x.safetensors", all, {{"note", "line\nbreak"}, {"empty", ""}});
 
@@ -79,11 +81,10 @@ TEST_CASE("io: safetensors round trip keeps names, shapes, bits and metadata") {
 
 TEST_CASE("io: safetensors arrays outlive the reader and convert between types") {
   const scratch_folder folder;
-  const std::string header =
-      R"({"half":{"dtype":"F16","shape":[6],"data_offsets":[0,12]},)"
-      R"("brain":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]},)"
-      R"("flag":{"dtype":"BOOL","shape":[2],"data_offsets":[16,18]},)"
-      R"("small":{"dtype":"I16","shape":[1],"data_offsets":[18,20]}})";
+  const std::string header = R"({"half":{"dtype":"F16","shape":[6],"data_offsets":[0,12]},)"
+                             R"("brain":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]},)"
+                             R"("flag":{"dtype":"BOOL","shape":[2],"data_offsets":[16,18]},)"
+                             R"("small":{"dtype":"I16","shape":[1],"data_offsets":[18,20]}})";
   const std::uint16_t words[] = {0x3C00, 0xC000, 0x0001, 0x7BFF, 0x7C00, 0x7E00, 0x3F80, 0xC049};
   std::string data(reinterpret_cast<const char*>(words), sizeof(words));
   data += std::string("\x00\x05", 2) + std::string("\x2C\x01", 2);
@@ -167,10 +168,12 @@ TEST_CASE("io: safetensors writer refuses nonsense and leaves nothing behind") {
   const scratch_folder folder;
   const host_tensor<float> x({2}, {1, 2});
   const auto one = io::named_tensor::view("x", x);
-  CHECK_THROWS_WITH_AS(io::write_safetensors(folder / "w", {one, one}), doctest::Contains("'x' occurs twice"), io_error);
+  CHECK_THROWS_WITH_AS(io::write_safetensors(folder / "w", {one, one}), doctest::Contains("'x' occurs twice"),
+                       io_error);
   auto wrong = one;
   wrong.shape = {3};
-  CHECK_THROWS_WITH_AS(io::write_safetensors(folder / "w", {wrong}), doctest::Contains("needs 12 bytes, got 8"), io_error);
+  CHECK_THROWS_WITH_AS(io::write_safetensors(folder / "w", {wrong}), doctest::Contains("needs 12 bytes, got 8"),
+                       io_error);
   auto binary = one;
   binary.name = "\xFF\xFE";
   CHECK_THROWS_AS(io::write_safetensors(folder / "w", {binary}), io_error);

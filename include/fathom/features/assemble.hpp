@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clusters the rows of an alignment around chosen centres and lays out the features of a pass (AF2 Suppl. 1.2.7, 1.2.9).
+// Clusters the rows of an alignment around chosen centres and lays out the features of a pass (AF2 Suppl. 1.2.7, .9).
 #pragma once
 
 #include <cmath>

@@ -35,8 +35,8 @@ inline void hide_positions(const features& whole, index_t pass, row_choice& choi
       const auto counter = static_cast<std::uint64_t>(choice.clusters[s] * length + i);
       if (where.uniform(counter) >= whole.options.mask_fraction) continue;
       choice.bert_mask(s, i) = 1;
-      choice.tokens(s, i) = replacement(choice.tokens(s, i), &whole.hhblits_profile(i, 0), whole.options,
-                                        what.uniform(counter));
+      choice.tokens(s, i) =
+          replacement(choice.tokens(s, i), &whole.hhblits_profile(i, 0), whole.options, what.uniform(counter));
     }
 }
 

@@ -28,9 +28,7 @@ class counter_random {
 
   constexpr std::uint64_t bits(std::uint64_t counter) const { return scatter(key_ ^ scatter(counter)); }
   /// Uniform in [0, 1).
-  constexpr double uniform(std::uint64_t counter) const {
-    return static_cast<double>(bits(counter) >> 11) * 0x1p-53;
-  }
+  constexpr double uniform(std::uint64_t counter) const { return static_cast<double>(bits(counter) >> 11) * 0x1p-53; }
 
  private:
   std::uint64_t key_;

@@ -23,8 +23,9 @@ inline void check_feature_options(const feature_options& options) {
   if (options.extra < 0) throw input_error(concat("featurize: extra = ", options.extra, ", 0 or more expected"));
   if (!share(options.mask_fraction) || !share(options.uniform_share) || !share(options.profile_share) ||
       !share(options.same_share) || options.uniform_share + options.profile_share + options.same_share > 1 + 1e-9)
-    throw input_error("featurize: mask_fraction and the shares of replacements must lie in [0, 1], the shares add up to 1 "
-                      "at most");
+    throw input_error(
+        "featurize: mask_fraction and the shares of replacements must lie in [0, 1], the shares add up to 1 "
+        "at most");
 }
 
 inline void check_row(const io::alignment& alignment, std::size_t row) {

@@ -71,8 +71,9 @@ inline alignment parse_a3m(std::string_view text, const std::string& source = "a
   const bool query_inserts = std::any_of(query.begin(), query.end(), is_lower);
   if (same(columns) && (query_inserts || !same(match_columns))) return finished(from_columns(rows), options, source);
   if (query_inserts)
-    throw input_error(concat("'", source, "': the query, ", row_label(rows[0], 0),
-                             ", has lower case letters, which mark insertions against the query; write it in upper case"));
+    throw input_error(
+        concat("'", source, "': the query, ", row_label(rows[0], 0),
+               ", has lower case letters, which mark insertions against the query; write it in upper case"));
   check_same_length(rows, source, match_columns, "aligned columns (upper case letters and '-')");
   return finished(from_insertions(rows), options, source);
 }

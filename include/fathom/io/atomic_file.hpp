@@ -28,10 +28,15 @@ namespace detail {
 
 using fathom::detail::concat;
 
-/// Names of the temporaries that are being written. A slot belongs to whoever takes its pointer out: the writer, which
-/// frees it, or unlink_unfinished(), which must not (a signal handler may not call free).
-inline std::array<std::atomic<char*>, 256>& unfinished_files() {
-  static std::array<std::atomic<char*>, 256> slots{};
+/// The name of a temporary that is being written. Whoever takes the pointer out of `name` may use it: the writer, which
+/// frees it, or unlink_unfinished(), which may not (it runs in signal handlers) and puts it into `used`.
+struct unfinished_file {
+  std::atomic<char*> name{nullptr}, used{nullptr};
+};
+
+inline std::array<unfinished_file, 256>& unfinished_files() {
+  // constinit: no guard is run, on which a signal handler might wait for ever
+  static constinit std::array<unfinished_file, 256> slots{};
   return slots;
 }
 
@@ -45,11 +50,14 @@ inline std::string errno_text(int code) { return std::system_category().message(
 /// handler or before std::_Exit.
 inline void unlink_unfinished() noexcept {
   for (auto& slot : detail::unfinished_files())
-    if (char* path = slot.exchange(nullptr)) ::unlink(path);
+    if (char* path = slot.name.exchange(nullptr)) {
+      ::unlink(path);
+      slot.used.store(path);
+    }
 }
 
-/// A file under construction. Nothing is seen at `path` before commit(); destruction without commit(), an exception or a
-/// full disk leaves the old file (or none). A path that is a device or pipe is written straight through.
+/// A file under construction. Nothing is seen at `path` before commit(); destruction without commit(), an exception or
+/// a full disk leaves the old file (or none). A path that is a device or pipe is written straight through.
 ///
 ///     io::atomic_file file("out.pdb");
 ///     file.stream() << text;
@@ -175,7 +183,7 @@ class atomic_file {
     std::memcpy(name, temporary_.c_str(), temporary_.size() + 1);
     for (auto& slot : detail::unfinished_files()) {
       char* free_slot = nullptr;
-      if (slot.compare_exchange_strong(free_slot, name)) {
+      if (slot.name.compare_exchange_strong(free_slot, name)) {
         slot_ = &slot;
         registered_ = name;
         return;
@@ -186,8 +194,9 @@ class atomic_file {
 
   void forget() {
     if (slot_ == nullptr) return;
-    char* mine = registered_;
-    if (slot_->compare_exchange_strong(mine, nullptr)) delete[] registered_;
+    char *mine = registered_, *also_mine = registered_;
+    if (slot_->name.compare_exchange_strong(mine, nullptr) || slot_->used.compare_exchange_strong(also_mine, nullptr))
+      delete[] registered_;
     slot_ = nullptr;
     registered_ = nullptr;
   }
@@ -214,7 +223,7 @@ class atomic_file {
   std::string temporary_;  ///< empty when the target is written straight through
   int descriptor_ = -1;
   int error_ = 0;  ///< first errno of a failed write
-  std::atomic<char*>* slot_ = nullptr;
+  detail::unfinished_file* slot_ = nullptr;
   char* registered_ = nullptr;
   output_buffer buffer_;
   std::ostream stream_;

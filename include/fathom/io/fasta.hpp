@@ -79,8 +79,7 @@ inline std::vector<sequence> parse_fasta(std::string_view text, const std::strin
     for (const char c : row.text)
       if (detail::is_letter(c)) residues += detail::to_upper(c);
     if (residues.empty())
-      throw input_error(
-          detail::concat("'", source, "': ", detail::row_label(row, result.size()), " has no residue"));
+      throw input_error(detail::concat("'", source, "': ", detail::row_label(row, result.size()), " has no residue"));
     result.push_back({row.description, std::move(residues)});
   }
   return result;

@@ -36,10 +36,9 @@ class mapped_file {
     if (size_ == 0) return;  // an empty range cannot be mapped
     void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (address == MAP_FAILED) throw failure(std::system_category().message(errno));
-    bytes_ = std::shared_ptr<const std::byte>(static_cast<const std::byte*>(address),
-                                              [size = size_](const std::byte* at) {
-                                                ::munmap(const_cast<std::byte*>(at), size);
-                                              });
+    bytes_ = std::shared_ptr<const std::byte>(
+        static_cast<const std::byte*>(address),
+        [size = size_](const std::byte* at) { ::munmap(const_cast<std::byte*>(at), size); });
   }
 
   const std::byte* data() const { return bytes_.get(); }

@@ -61,7 +61,8 @@ constexpr bool is_floating(dtype type) {
 /// The stored type of a C++ scalar: float -> F32, std::int64_t -> I64, ...
 template <class T>
 constexpr dtype dtype_of() {
-  static_assert(!std::is_same_v<T, bool>, "dtype_of: hold truth values as std::uint8_t, std::vector<bool> has no data()");
+  static_assert(!std::is_same_v<T, bool>,
+                "dtype_of: hold truth values as std::uint8_t, std::vector<bool> has no data()");
   static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, long double> &&
                     (std::is_floating_point_v<T> || std::is_signed_v<T> || sizeof(T) == 1),
                 "dtype_of: stored types are float, double, signed integers and std::uint8_t");
@@ -97,7 +98,9 @@ inline float float_from_f16(std::uint16_t bits) {
 }
 
 /// bfloat16 is the upper half of a float.
-inline float float_from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+inline float float_from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 /// Calls `use` with element i of the array at `data`, in its own C++ type (half types as float).
 template <class Use>

@@ -90,7 +90,8 @@ class zip_reader {
       data = unpacked->data();
       owner = std::move(unpacked);
     } else if (entry.method != 0) {
-      fail(concat("member '", entry.name, "' is packed by method ", entry.method, ", expected 0 (stored) or 8 (deflate)"));
+      fail(concat("member '", entry.name, "' is packed by method ", entry.method,
+                  ", expected 0 (stored) or 8 (deflate)"));
     } else if (entry.packed != entry.unpacked) {
       fail(concat("member '", entry.name, "' is stored, but its two lengths differ"));
     }
@@ -161,7 +162,8 @@ class zip_reader {
   std::shared_ptr<std::vector<std::byte>> inflate_member(const zip_entry& entry, const std::byte* packed) const {
     // Deflate cannot do better than 1032:1, so that a forged length does not make us fill the memory.
     if (entry.unpacked / 1032 > entry.packed + 1)
-      fail(concat("member '", entry.name, "' claims ", entry.unpacked, " bytes, more than its ", entry.packed, " can hold"));
+      fail(concat("member '", entry.name, "' claims ", entry.unpacked, " bytes, more than its ", entry.packed,
+                  " can hold"));
     auto result = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(entry.unpacked));
     z_stream stream{};
     if (inflateInit2(&stream, -15) != Z_OK) fail("zlib does not start");
@@ -191,8 +193,8 @@ class zip_reader {
 }  // namespace detail
 
 /// An npz file, opened and checked (lengths, checksums). The name of an array is its member's without ".npy", so that
-/// AlphaFold's "alphafold/alphafold_iteration/evoformer//weights" stays whole. Stored members are read from the mapping.
-/// Throws io_error naming the file and the reason; arrays that cannot be read are listed all at once.
+/// AlphaFold's "alphafold/alphafold_iteration/evoformer//weights" stays whole. Stored members are read from the
+/// mapping. Throws io_error naming the file and the reason; arrays that cannot be read are listed all at once.
 class npz : public tensor_file {
  public:
   explicit npz(const std::filesystem::path& path) : tensor_file(path) {
@@ -219,8 +221,8 @@ class npz : public tensor_file {
   }
 };
 
-/// Writes an npz file (members stored, as numpy.savez does), whole or not at all. Throws io_error for a name that occurs
-/// twice, an array whose bytes do not fit its shape, bfloat16, or more than 4 GiB or 65535 arrays.
+/// Writes an npz file (members stored, as numpy.savez does), whole or not at all. Throws io_error for a name that
+/// occurs twice, an array whose bytes do not fit its shape, bfloat16, or more than 4 GiB or 65535 arrays.
 inline void write_npz(const std::filesystem::path& path, const std::vector<named_tensor>& tensors) {
   const auto failure = [&path](const std::string& reason) {
     return io_error(detail::concat("write_npz '", path.string(), "': ", reason));
@@ -248,9 +250,9 @@ inline void write_npz(const std::filesystem::path& path, const std::vector<named
     const std::string name = tensor.name + ".npy";
     const std::uint64_t size = prefixes[i].size() + tensor.bytes;
     const auto* head = reinterpret_cast<const std::byte*>(prefixes[i].data());
-    const auto checksum = static_cast<std::uint32_t>(
-        crc32_combine(detail::checksum_of(head, prefixes[i].size()), detail::checksum_of(tensor.data, tensor.bytes),
-                      static_cast<z_off_t>(tensor.bytes)));
+    const auto checksum = static_cast<std::uint32_t>(crc32_combine(detail::checksum_of(head, prefixes[i].size()),
+                                                                   detail::checksum_of(tensor.data, tensor.bytes),
+                                                                   static_cast<z_off_t>(tensor.bytes)));
     std::string common;  // what a member's header and the directory have in common
     append(common, 20, 2);
     append(common, 0x0800, 2);      // names are UTF-8
@@ -267,7 +269,7 @@ inline void write_npz(const std::filesystem::path& path, const std::vector<named
     append(directory, 0x02014b50, 4);
     append(directory, 20, 2);
     directory += common;
-    append(directory, 0, 2 + 2 + 2 + 4);
+    directory.append(2 + 2 + 2 + 4, '\0');  // no comment, first disk, no attributes
     append(directory, offset, 4);
     directory += name;
     file.write(header);

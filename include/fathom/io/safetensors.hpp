@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -76,9 +77,9 @@ inline std::string guess_format(const std::byte* data, std::size_t size) {
 ///     const auto w = file.get<float>("evoformer.blocks.0.msa_transition.linear_1.weight");
 class safetensors : public tensor_file {
  public:
-  /// Checks the whole header before anything is handed out. Throws io_error naming the file and every problem: wrong magic,
-  /// truncated or oversized header, unknown type, negative or overflowing extents, byte counts that do not match, ranges
-  /// that overlap, leave holes or end outside the file, keys that occur twice.
+  /// Checks the whole header before anything is handed out. Throws io_error naming the file and every problem: wrong
+  /// magic, truncated or oversized header, unknown type, negative or overflowing extents, byte counts that do not
+  /// match, ranges that overlap, leave holes or end outside the file, keys that occur twice.
   explicit safetensors(const std::filesystem::path& path) : tensor_file(path), file_(path) { read_header(); }
 
   const string_map& metadata() const { return metadata_; }
@@ -95,9 +96,9 @@ class safetensors : public tensor_file {
                                     detail::max_safetensors_header, "; this is no safetensors file",
                                     detail::guess_format(file_.data(), file_.size())));
     if (length > rest.size())
-      throw io_error(detail::concat("'", this->path(), "': header of ", length, " bytes announced, the file ends after ",
-                                    rest.size(), "; it is truncated or no safetensors file",
-                                    detail::guess_format(file_.data(), file_.size())));
+      throw io_error(detail::concat(
+          "'", this->path(), "': header of ", length, " bytes announced, the file ends after ", rest.size(),
+          "; it is truncated or no safetensors file", detail::guess_format(file_.data(), file_.size())));
     if (length == 0 || rest[0] != '{')
       throw io_error(detail::concat("'", this->path(), "' is no safetensors file: the header does not begin with '{'",
                                     detail::guess_format(file_.data(), file_.size())));
@@ -180,8 +181,8 @@ class safetensors : public tensor_file {
 
   /// Sorts by position; every data byte must belong to exactly one array.
   void check_ranges(const std::byte* data, std::uint64_t data_bytes, detail::problem_list& problems) {
-    std::stable_sort(found_.begin(), found_.end(), [](const named_tensor& a, const named_tensor& b) {
-      return a.data != b.data ? a.data < b.data : a.bytes < b.bytes;
+    std::sort(found_.begin(), found_.end(), [](const named_tensor& a, const named_tensor& b) {
+      return std::tie(a.data, a.bytes, a.name) < std::tie(b.data, b.bytes, b.name);
     });
     std::uint64_t reached = 0;
     for (const auto& tensor : found_) {
@@ -199,8 +200,8 @@ class safetensors : public tensor_file {
 };
 
 /// Writes a safetensors file, whole or not at all. Arrays are stored by falling element size, so that each begins at a
-/// multiple of its own. Throws io_error for a name that occurs twice, an array whose bytes do not fit its shape, or text
-/// that is not UTF-8.
+/// multiple of its own. Throws io_error for a name that occurs twice, an array whose bytes do not fit its shape, or
+/// text that is not UTF-8.
 inline void write_safetensors(const std::filesystem::path& path, const std::vector<named_tensor>& tensors,
                               const string_map& metadata = {}) {
   const auto failure = [&path](const std::string& reason) {
@@ -217,8 +218,8 @@ inline void write_safetensors(const std::filesystem::path& path, const std::vect
                                    needed, " bytes, got ", tensor.bytes));
     order.push_back(&tensor);
   }
-  std::stable_sort(order.begin(), order.end(), [](const named_tensor* a, const named_tensor* b) {
-    return size_of(a->type) > size_of(b->type);
+  std::sort(order.begin(), order.end(), [](const named_tensor* a, const named_tensor* b) {
+    return size_of(a->type) != size_of(b->type) ? size_of(a->type) > size_of(b->type) : a < b;
   });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();

@@ -32,8 +32,8 @@ inline void append_columns(raw_row& row, std::string_view piece, const std::stri
 
 /// A Stockholm text; the query is its first row. Columns in which the query has a gap count as deletions. Markup (#=GF,
 /// #=GC, #=GR) is left out, #=GS DE lines are added to the descriptions.
-/// Throws input_error naming `source`, line and row: no header, no sequence, ragged rows, a character that is no residue
-/// code, more than one alignment.
+/// Throws input_error naming `source`, line and row: no header, no sequence, ragged rows, a character that is no
+/// residue code, more than one alignment.
 inline alignment parse_stockholm(std::string_view text, const std::string& source = "Stockholm text",
                                  const alignment_options& options = {}) {
   using namespace detail;
@@ -70,7 +70,8 @@ inline alignment parse_stockholm(std::string_view text, const std::string& sourc
     }
   }
   if (rows.empty()) throw input_error(concat("'", source, "': the file is empty: no sequence in it"));
-  check_same_length(rows, source, [](const raw_row& row) { return row.text.size(); }, "columns");
+  check_same_length(
+      rows, source, [](const raw_row& row) { return row.text.size(); }, "columns");
   for (auto& row : rows)
     if (const auto found = described.find(row.description); found != described.end()) row.description += found->second;
   return finished(from_columns(rows), options, source);

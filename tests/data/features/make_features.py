@@ -115,7 +115,8 @@ def write(path, tensors, note):
     names = sorted(arrays, key=lambda k: (-arrays[k].itemsize, k))
     for name in names:
         a = arrays[name]
-        header[name] = {"dtype": kinds[str(a.dtype)], "shape": list(a.shape), "data_offsets": [offset, offset + a.nbytes]}
+        span = [offset, offset + a.nbytes]
+        header[name] = {"dtype": kinds[str(a.dtype)], "shape": list(a.shape), "data_offsets": span}
         offset += a.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

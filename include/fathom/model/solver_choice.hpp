@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Solver and step control picked at run time, by value or by name.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <fathom/ode/ode.hpp>
+
+namespace fathom {
+
+/// Any of the explicit methods that a fold may be told to use.
+using solver_choice = std::variant<ode::euler, ode::midpoint, ode::heun, ode::ralston, ode::heun3, ode::rk4,
+                                   ode::rk4_38, ode::bosh3, ode::tsit5, ode::dopri5, ode::dopri8>;
+/// Fixed steps, or adaptive ones for the methods that estimate their error.
+using control_choice = std::variant<ode::fixed_steps, ode::pid>;
+
+namespace detail {
+inline constexpr const char* solver_names[] = {"euler",  "midpoint", "heun",  "ralston", "heun3", "rk4",
+                                               "rk4_38", "bosh3",    "tsit5", "dopri5",  "dopri8"};
+static_assert(std::size(solver_names) == std::variant_size_v<solver_choice>);
+}  // namespace detail
+
+/// "euler, midpoint, ..."
+inline std::string known_solvers() {
+  std::string list;
+  for (const char* name : detail::solver_names) list += (list.empty() ? "" : ", ") + std::string(name);
+  return list;
+}
+
+/// The solver of that name; throws error listing the names there are.
+inline solver_choice solver_named(const std::string& name) {
+  solver_choice found;
+  bool known = false;
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    ((name == detail::solver_names[I] ? void((found.emplace<I>(), known = true)) : void()), ...);
+  }(std::make_index_sequence<std::variant_size_v<solver_choice>>{});
+  if (!known) throw error("solver '" + name + "' is not known; there are " + known_solvers());
+  return found;
+}
+inline std::string name_of(const solver_choice& solver) { return detail::solver_names[solver.index()]; }
+
+/// True where the method estimates its error, as adaptive steps need.
+inline bool is_adaptive(const solver_choice& solver) {
+  return std::visit([](const auto& s) { return std::remove_cvref_t<decltype(s)>::error_order > 0; }, solver);
+}
+
+/// ode::solve with the chosen solver and control; throws error where the two do not go together.
+template <class Field, class Y>
+ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver,
+                       const control_choice& control, const ode::options<Y>& options = {}) {
+  return std::visit(
+      [&](const auto& s, const auto& c) -> ode::solution<Y> {
+        using solver_t = std::remove_cvref_t<decltype(s)>;
+        if constexpr (ode::fixed_control<std::remove_cvref_t<decltype(c)>> || solver_t::error_order > 0)
+          return ode::solve(field, y0, span, s, c, options);
+        else
+          throw error("solver '" + name_of(solver) +
+                      "' does not estimate its error: give it a number of steps, or take bosh3, tsit5, dopri5 or dopri8 "
+                      "for adaptive steps");
+      },
+      solver, control);
+}
+
+}  // namespace fathom

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the benchmarks share: clocks, medians, the machine's own sgemm, and RESULT lines.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <fathom/backend/cpu.hpp>
+
+namespace fathom::bench {
+
+template <class F>
+double seconds_of(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+inline double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/// One 2048^3 product in float32 through the backend's own gemm, in GFLOP/s: the machine at this moment.
+inline double sgemm_rate(const cpu<float>& b) {
+  constexpr index_t n = 2048;
+  static const auto x = full<2>(b, {n, n}, 0.5f);
+  static auto y = full<2>(b, {n, n}, 0.0f);
+  const double seconds = seconds_of([&] { b.gemm(1.0f, x.view(), x.view(), 0.0f, y.mutable_view()); });
+  return 2e-9 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / seconds;
+}
+
+/// RESULT name value goal pass|fail; `at_most` says on which side of the goal the value must lie. True when it passes.
+inline bool result(const std::string& name, double value, double goal, bool at_most) {
+  const bool pass = at_most ? value <= goal : value >= goal;
+  std::printf("RESULT %s %.4g %s%.4g %s\n", name.c_str(), value, at_most ? "<=" : ">=", goal, pass ? "pass" : "fail");
+  return pass;
+}
+
+}  // namespace fathom::bench

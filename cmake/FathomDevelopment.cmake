@@ -18,9 +18,9 @@ if(fathom_io_FOUND AND EXISTS "${PROJECT_SOURCE_DIR}/include/fathom/io/structure
   target_link_libraries(fathom_structure_io PUBLIC fathom_io_headers PRIVATE fathom_development)
 endif()
 
-# fathom_link(target source): links what the source includes, looked up through its own quoted includes as well.
-function(fathom_link target source)
-  set(queue "${source}")
+# fathom_link(target sources...): links what the sources include, looked up through their quoted includes as well.
+function(fathom_link target)
+  set(queue ${ARGN})
   set(seen "")
   set(text "")
   while(queue)

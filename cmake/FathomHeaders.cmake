@@ -5,16 +5,31 @@ set(FATHOM_HEADERS
   include/fathom/autodiff/chunked.hpp
   include/fathom/autodiff/gradient.hpp
   include/fathom/autodiff/node.hpp
+  include/fathom/backend/cpu.hpp
+  include/fathom/backend/cpu/attention.hpp
+  include/fathom/backend/cpu/attention_tile.hpp
   include/fathom/backend/cpu/blas.hpp
+  include/fathom/backend/cpu/block_cache.hpp
   include/fathom/backend/cpu/gemm.hpp
   include/fathom/backend/cpu/layer_norm.hpp
+  include/fathom/backend/cpu/loop_nest.hpp
+  include/fathom/backend/cpu/map.hpp
   include/fathom/backend/cpu/multiversion.hpp
+  include/fathom/backend/cpu/ops.hpp
   include/fathom/backend/cpu/pack.hpp
+  include/fathom/backend/cpu/reduce.hpp
   include/fathom/backend/cpu/scratch.hpp
   include/fathom/backend/cpu/thread_pool.hpp
   include/fathom/backend/cpu/vector_math.hpp
+  include/fathom/backend/cpu/vectorized.hpp
+  include/fathom/backend/device_kernels.hpp
   include/fathom/backend/host_storage.hpp
   include/fathom/backend/reference.hpp
+  include/fathom/backend/thrust.hpp
+  include/fathom/backend/thrust/omp.hpp
+  include/fathom/backend/thrust/system.hpp
+  include/fathom/backend/thrust/tbb.hpp
+  include/fathom/continuous/evoformer_field.hpp
   include/fathom/core/config.hpp
   include/fathom/core/error.hpp
   include/fathom/core/host_tensor.hpp
@@ -28,11 +43,19 @@ set(FATHOM_HEADERS
   include/fathom/features/features.hpp
   include/fathom/features/featurize.hpp
   include/fathom/geometry/atom_names.hpp
+  include/fathom/geometry/atoms.hpp
   include/fathom/geometry/chi_angles.hpp
+  include/fathom/geometry/frames.hpp
+  include/fathom/geometry/quaternion.hpp
   include/fathom/geometry/residue_constants.hpp
+  include/fathom/geometry/residue_lookup.hpp
   include/fathom/geometry/residue_types.hpp
+  include/fathom/geometry/rigid.hpp
   include/fathom/geometry/rigid_groups.hpp
+  include/fathom/geometry/rotation.hpp
   include/fathom/geometry/stereochemistry.hpp
+  include/fathom/geometry/torsion.hpp
+  include/fathom/heads/plddt.hpp
   include/fathom/io/a3m.hpp
   include/fathom/io/alignment.hpp
   include/fathom/io/alignment_rows.hpp
@@ -43,6 +66,7 @@ set(FATHOM_HEADERS
   include/fathom/io/named_tensor.hpp
   include/fathom/io/npy.hpp
   include/fathom/io/npz.hpp
+  include/fathom/io/parameters.hpp
   include/fathom/io/protein.hpp
   include/fathom/io/safetensors.hpp
   include/fathom/io/stockholm.hpp
@@ -52,17 +76,25 @@ set(FATHOM_HEADERS
   include/fathom/io/structure_writer.hpp
   include/fathom/io/tensor_file.hpp
   include/fathom/io/text_file.hpp
+  include/fathom/metrics/gdt.hpp
+  include/fathom/metrics/lddt.hpp
+  include/fathom/metrics/points.hpp
+  include/fathom/metrics/superpose.hpp
   include/fathom/nn/initialise.hpp
   include/fathom/nn/layer_norm.hpp
   include/fathom/nn/linear.hpp
+  include/fathom/nn/time_embedding.hpp
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
   include/fathom/ode/error_measure.hpp
   include/fathom/ode/explicit_rk.hpp
   include/fathom/ode/field.hpp
   include/fathom/ode/integration.hpp
+  include/fathom/ode/integration_adaptive.hpp
+  include/fathom/ode/integration_events.hpp
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
+  include/fathom/ode/root_table.hpp
   include/fathom/ode/solution.hpp
   include/fathom/ode/solve.hpp
   include/fathom/ode/state.hpp
@@ -70,6 +102,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/tableau_dopri8.hpp
   include/fathom/ode/tableaus.hpp
   include/fathom/op/attention.hpp
+  include/fathom/op/bilinear.hpp
   include/fathom/op/dropout.hpp
   include/fathom/op/elementwise.hpp
   include/fathom/op/functors.hpp

@@ -1,0 +1,9 @@
+// expect: fathom: a module names its backend
+#include <fathom/core/diagnose.hpp>
+
+struct mine {
+  int x = 0;
+  void visit(auto&& v) { v("x", x); }
+};
+
+int main() { return fathom::check_module<mine>() ? 0 : 1; }

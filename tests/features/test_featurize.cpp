@@ -22,7 +22,7 @@ io::alignment scattered(int count, int length) {
     std::string row;
     std::vector<int> deletions;
     for (int i = 0; i < length; ++i) {
-      const auto bits = detail::scatter(static_cast<std::uint64_t>(s * length + i));
+      const auto bits = philox(1, static_cast<std::uint64_t>(s * length + i));
       row += s == 0 ? restype_letters[bits % 20] : hhblits_letters[bits % 22];
       deletions.push_back(s != 0 && bits % 7 == 0 ? static_cast<int>(bits / 7 % 9) : 0);
     }

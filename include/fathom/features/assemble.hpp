@@ -9,7 +9,7 @@
 
 #include <fathom/core/config.hpp>
 #include <fathom/core/host_tensor.hpp>
-#include <fathom/features/features.hpp>
+#include <fathom/features/feature_data.hpp>
 
 namespace fathom {
 
@@ -55,12 +55,15 @@ inline float has_deletion(float deletions) { return deletions < 1 ? deletions : 
 
 }  // namespace detail
 
-inline pass_features features::assemble(const row_choice& choice) const {
+/// See features::assemble.
+inline pass_features assemble_pass(const feature_data& whole, const row_choice& choice) {
+  const auto& msa = whole.msa;
+  const auto& deletions = whole.deletions;
   // Channels of msa_feat, in order.
   constexpr int at_has_deletion = token_count, at_deletion = at_has_deletion + 1, at_profile = at_deletion + 1,
                 at_mean = at_profile + token_count, channels = at_mean + 1;
   const auto centres = static_cast<index_t>(choice.clusters.size());
-  const index_t n = length();
+  const index_t n = whole.length();
   pass_features result;
   result.cluster_of = detail::nearest_centres(msa, choice);
 

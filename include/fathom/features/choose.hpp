@@ -5,15 +5,31 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <fathom/core/config.hpp>
-#include <fathom/features/counter_random.hpp>
-#include <fathom/features/features.hpp>
+#include <fathom/core/philox.hpp>
+#include <fathom/features/feature_data.hpp>
 
 namespace fathom {
 
 namespace detail {
+
+/// A stream of random numbers of its own for every pass and purpose.
+inline std::uint64_t feature_key(const feature_options& options, index_t pass, std::uint64_t purpose) {
+  return philox_split(philox_split(options.seed, static_cast<std::uint64_t>(pass)), purpose);
+}
+
+/// The numbers first, first + 1, ..., last - 1 in a random order.
+inline std::vector<index_t> shuffled(index_t first, index_t last, std::uint64_t key) {
+  std::vector<std::pair<std::uint64_t, index_t>> keyed;
+  for (index_t i = first; i < last; ++i) keyed.emplace_back(philox(key, static_cast<std::uint64_t>(i)), i);
+  std::sort(keyed.begin(), keyed.end());
+  std::vector<index_t> order;
+  for (const auto& [bits, i] : keyed) order.push_back(i);
+  return order;
+}
 
 /// A token for a hidden position whose true token is `token`. `at` is a uniform draw in [0, 1).
 inline int replacement(int token, const float* profile, const feature_options& options, double at) {
@@ -26,26 +42,27 @@ inline int replacement(int token, const float* profile, const feature_options& o
   return token_mask;
 }
 
-inline void hide_positions(const features& whole, index_t pass, row_choice& choice) {
-  const counter_random where(whole.options.seed, static_cast<std::uint64_t>(pass), 3);
-  const counter_random what(whole.options.seed, static_cast<std::uint64_t>(pass), 4);
+inline void hide_positions(const feature_data& whole, index_t pass, row_choice& choice) {
+  const auto where = feature_key(whole.options, pass, 2), what = feature_key(whole.options, pass, 3);
   const index_t length = whole.length();
   for (std::size_t s = 0; s < choice.clusters.size(); ++s)
     for (index_t i = 0; i < length; ++i) {
       const auto counter = static_cast<std::uint64_t>(choice.clusters[s] * length + i);
-      if (where.uniform(counter) >= whole.options.mask_fraction) continue;
+      if (philox_uniform(where, counter) >= whole.options.mask_fraction) continue;
       choice.bert_mask(s, i) = 1;
       choice.tokens(s, i) =
-          replacement(choice.tokens(s, i), &whole.hhblits_profile(i, 0), whole.options, what.uniform(counter));
+          replacement(choice.tokens(s, i), &whole.hhblits_profile(i, 0), whole.options, philox_uniform(what, counter));
     }
 }
 
 }  // namespace detail
 
-inline row_choice features::choose(index_t pass) const {
-  const auto epoch = static_cast<std::uint64_t>(pass);
+/// See features::choose.
+inline row_choice choose_rows(const feature_data& whole, index_t pass) {
+  const feature_options& options = whole.options;
+  const index_t length = whole.length();
   row_choice choice;
-  const auto order = detail::shuffled(1, depth(), {options.seed, epoch, 1});
+  const auto order = detail::shuffled(1, whole.depth(), detail::feature_key(options, pass, 1));
   const auto centres = std::min<std::size_t>(static_cast<std::size_t>(options.clusters) - 1, order.size());
   const auto middle = order.begin() + static_cast<std::ptrdiff_t>(centres);
   choice.clusters.assign(1, 0);
@@ -57,11 +74,12 @@ inline row_choice features::choose(index_t pass) const {
     choice.extra.resize(static_cast<std::size_t>(options.extra));
 
   const auto rows = static_cast<index_t>(choice.clusters.size());
-  choice.tokens = host_tensor<int>({rows, length()});
-  choice.bert_mask = host_tensor<float>({rows, length()});
+  choice.tokens = host_tensor<int>({rows, length});
+  choice.bert_mask = host_tensor<float>({rows, length});
   for (index_t s = 0; s < rows; ++s)
-    for (index_t i = 0; i < length(); ++i) choice.tokens(s, i) = msa(choice.clusters[static_cast<std::size_t>(s)], i);
-  if (options.masked) detail::hide_positions(*this, pass, choice);
+    for (index_t i = 0; i < length; ++i)
+      choice.tokens(s, i) = whole.msa(choice.clusters[static_cast<std::size_t>(s)], i);
+  if (options.masked) detail::hide_positions(whole, pass, choice);
   return choice;
 }
 

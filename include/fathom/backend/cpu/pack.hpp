@@ -78,20 +78,34 @@ FATHOM_INLINE void store_part(const Pack& from, T* to, index_t count) {
 /// Sum of a pack's values, pairwise.
 template <class T, class Pack>
 FATHOM_INLINE T sum_of(const Pack& of) {
-  T values[sizeof(Pack) / sizeof(T)];
-  std::memcpy(values, &of, sizeof(Pack));
-  for (index_t half = static_cast<index_t>(sizeof(Pack) / sizeof(T)) / 2; half > 0; half /= 2)
-    for (index_t i = 0; i < half; ++i) values[i] += values[i + half];
-  return values[0];
+  if constexpr (sizeof(Pack) > 16) {
+    using Half = pack<T, static_cast<int>(sizeof(Pack) / 2)>;
+    Half lower, upper;
+    std::memcpy(&lower, &of, sizeof(Half));
+    std::memcpy(&upper, reinterpret_cast<const char*>(&of) + sizeof(Half), sizeof(Half));
+    lower += upper;
+    return sum_of<T>(lower);
+  } else if constexpr (sizeof(Pack) == 4 * sizeof(T)) {
+    return (of[0] + of[2]) + (of[1] + of[3]);
+  } else {
+    return of[0] + of[1];
+  }
 }
 /// Largest of a pack's values.
 template <class T, class Pack>
 FATHOM_INLINE T max_of(const Pack& of) {
-  T values[sizeof(Pack) / sizeof(T)];
-  std::memcpy(values, &of, sizeof(Pack));
-  for (index_t half = static_cast<index_t>(sizeof(Pack) / sizeof(T)) / 2; half > 0; half /= 2)
-    for (index_t i = 0; i < half; ++i) values[i] = values[i] < values[i + half] ? values[i + half] : values[i];
-  return values[0];
+  if constexpr (sizeof(Pack) > 16) {
+    using Half = pack<T, static_cast<int>(sizeof(Pack) / 2)>;
+    Half lower, upper;
+    std::memcpy(&lower, &of, sizeof(Half));
+    std::memcpy(&upper, reinterpret_cast<const char*>(&of) + sizeof(Half), sizeof(Half));
+    lower = lower < upper ? upper : lower;
+    return max_of<T>(lower);
+  } else {
+    T largest = of[0];
+    for (int i = 1; i < static_cast<int>(sizeof(Pack) / sizeof(T)); ++i) largest = largest < of[i] ? of[i] : largest;
+    return largest;
+  }
 }
 
 }  // namespace fathom::cpu_kernels

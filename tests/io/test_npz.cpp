@@ -200,11 +200,11 @@ TEST_CASE("io: a damaged npz file is refused with its reason, never read beyond 
     const auto good = io::read_text(fs::path(FATHOM_SOURCE_DIR) / "tests/data/io" / name);
     REQUIRE(told(good).empty());
     CHECK(holds(told(good.substr(0, good.size() / 2)), "directory is missing"));
-    for (std::size_t cut = 0; cut < good.size(); cut += 7) CHECK_FALSE(told(good.substr(0, cut)).empty());
+    for (std::size_t cut = 0; cut < good.size(); cut += 41) CHECK_FALSE(told(good.substr(0, cut)).empty());
     // Any single changed byte is noticed or harmless: no crash, and never a different array.
     const io::npz intact(fs::path(FATHOM_SOURCE_DIR) / "tests/data/io" / name);
     int noticed = 0;
-    for (std::size_t at = 0; at < good.size(); at += 3) {
+    for (std::size_t at = 0; at < good.size(); at += 11) {
       std::string bad = good;
       bad[at] = static_cast<char>(bad[at] ^ 0x55);
       put(folder / "bad.npz", bad);
@@ -216,7 +216,7 @@ TEST_CASE("io: a damaged npz file is refused with its reason, never read beyond 
         ++noticed;
       }
     }
-    CHECK(noticed > 100);
+    CHECK(noticed > 50);
   }
   CHECK(holds(told(""), "zip archive expected"));
   CHECK(holds(told(std::string(100, 'x')), "zip archive expected"));

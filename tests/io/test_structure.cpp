@@ -167,6 +167,25 @@ TEST_CASE("io: unobserved residues survive both formats through the sequence rec
   }
 }
 
+TEST_CASE("io: observed residues find their place in SEQRES by number, or by alignment where numbers mislead") {
+  // Torn apart, so that geometry says nothing: of four equal residues the second is missing, as its number tells.
+  std::string text = "SEQRES   1 A    6  ALA ALA ALA ALA GLY TRP\n";
+  for (const int number : {1, 3, 4}) text += backbone("ALA", number, 40.0 * number);
+  text += backbone("GLY", 5, 300.0) + backbone("TRP", 6, 340.0);
+  const io::protein chain = parse(text);
+  CHECK(chain.sequence() == "AAAAGW");
+  CHECK(chain.has(0, 1));
+  CHECK_FALSE(chain.has(1, 1));
+  CHECK(chain.has(2, 1));
+  // Numbers 11.. and a jump of 50 without missing residues: only the sequence helps.
+  std::string jump = "SEQRES   1 A    7  MET LYS VAL SER GLY TRP HIS\n";
+  jump += backbone("LYS", 11, 0.0) + backbone("VAL", 12, 3.3) + backbone("SER", 62, 6.6) + backbone("TRP", 64, 30.0);
+  const io::protein aligned = parse(jump, {"", 1, io::unobserved::all, 12});
+  CHECK(aligned.sequence() == "MKVSGWH");
+  CHECK(aligned.residue_number == std::vector<int>{10, 11, 12, 62, 63, 64, 65});
+  CHECK_FALSE(aligned.has(4, 1));
+}
+
 TEST_CASE("io: long chains get hybrid-36 numbers in PDB") {
   CHECK(io::detail::hybrid36(5, 99999) == "99999");
   CHECK(io::detail::hybrid36(5, 100000) == "A0000");

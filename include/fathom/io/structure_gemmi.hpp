@@ -3,78 +3,20 @@
 // takes half a minute. They are weak, so that two libraries that both carry them still link.
 #pragma once
 
-#include <cctype>
 #include <cmath>
-#include <cstdint>
-#include <deque>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#if defined(__clang__)
-// gemmi's Block holds a vector of a type that is incomplete there. clang rejects that when the vector is constexpr, as
-// it is in C++20, since it instantiates constexpr functions at once. A deque has no such functions and does the same
-// work.
-namespace gemmi::cif {
-struct Item;
-}
-template <>
-class std::vector<gemmi::cif::Item> : public std::deque<gemmi::cif::Item> {
- public:
-  using std::deque<gemmi::cif::Item>::deque;
-  void reserve(std::size_t) {}
-  /// Stands for the first address: `&item - data()` is the place of an item.
-  struct origin {
-    const vector* items;
-    friend int operator-(const gemmi::cif::Item* item, origin from) {
-      int place = 0;
-      while (&(*from.items)[static_cast<std::size_t>(place)] != item) ++place;
-      return place;
-    }
-  };
-  origin data() const { return {this}; }
-};
-#endif
-
-#include <gemmi/align.hpp>
-#include <gemmi/cif.hpp>
-#include <gemmi/mmcif.hpp>
-#include <gemmi/pdb.hpp>
-#include <gemmi/resinfo.hpp>
-
+#include <fathom/io/gemmi.hpp>
+#include <fathom/io/gemmi_layout.hpp>
 #include <fathom/io/structure.hpp>
 #include <fathom/io/structure_text.hpp>
 #include <fathom/io/text_file.hpp>
 
 namespace fathom::io::detail {
-
-/// Three letter names that modelling programs use for the twenty, and parents that a file itself declares.
-class parent_table {
- public:
-  explicit parent_table(std::map<std::string, std::string> declared) : declared_(std::move(declared)) {}
-
-  /// Residue index 0..20; 20 for what has no parent among the twenty. B Z U J O count as in the HHblits alphabet.
-  int restype(const std::string& name) const {
-    if (const int known = restype_index(name); known >= 0) return known;
-    static const std::map<std::string, char> aliases = {
-        {"HID", 'H'}, {"HIE", 'H'}, {"HIP", 'H'}, {"HSD", 'H'}, {"HSE", 'H'}, {"HSP", 'H'}, {"CYX", 'C'}, {"CYM", 'C'},
-        {"ASH", 'D'}, {"GLH", 'E'}, {"LYN", 'K'}, {"PYL", 'X'}, {"CRO", 'X'}, {"CR2", 'X'}, {"CRQ", 'X'}, {"CFY", 'X'}};
-    if (const auto alias = aliases.find(name); alias != aliases.end()) return restype_index(alias->second);
-    const gemmi::ResidueInfo info = gemmi::find_tabulated_residue(name);
-    if (info.is_amino_acid()) {
-      const int code = hhblits_index(static_cast<char>(std::toupper(static_cast<unsigned char>(info.one_letter_code))));
-      if (code >= 0) return hhblits_to_restype[static_cast<std::size_t>(code)];
-    }
-    const auto parent = declared_.find(name);
-    const int index = parent == declared_.end() ? -1 : restype_index(parent->second);
-    return index >= 0 ? index : restype_unknown;
-  }
-
- private:
-  std::map<std::string, std::string> declared_;
-};
 
 /// The file as gemmi sees it, with what it does not tell: where parents of modified residues are declared.
 struct parsed_structure {
@@ -129,16 +71,6 @@ inline bool has_atom(const gemmi::Residue& residue, const char* name) {
   for (const gemmi::Atom& atom : residue.atoms)
     if (atom.name == name) return true;
   return false;
-}
-
-/// True when the peptide bond between two residues is too long, or their CA atoms are too far apart, to be one.
-inline bool is_broken(const gemmi::Residue& before, const gemmi::Residue& after) {
-  const gemmi::Atom* c = before.get_c();
-  const gemmi::Atom* n = after.get_n();
-  if (c != nullptr && n != nullptr) return c->pos.dist(n->pos) > 2.5;
-  const gemmi::Atom* first = before.get_ca();
-  const gemmi::Atom* second = after.get_ca();
-  return first == nullptr || second == nullptr || first->pos.dist(second->pos) > 4.5;
 }
 
 /// True for a residue that belongs to a protein chain: what the file calls polymer and is no nucleotide, or, where the
@@ -206,93 +138,6 @@ inline void fill_residue(protein& chain, index_t i, const gemmi::Residue& residu
     chain.mask(i, column) = 1.0;
     chain.b_factor(i, column) = static_cast<double>(atom.b_iso);
   }
-}
-
-/// A position of the chain: an observed residue, one of the file's sequence that was not observed, or both.
-struct chain_slot {
-  const gemmi::Residue* residue = nullptr;
-  int restype = restype_unknown;
-};
-
-/// Lays observed residues along the sequence of the file: by label_seq_id where given, else by alignment in which gaps
-/// at chain breaks cost nothing.
-inline std::vector<chain_slot> lay_along(const std::vector<const gemmi::Residue*>& observed,
-                                         const std::vector<std::string>& sequence, const parent_table& parents) {
-  std::vector<chain_slot> slots(sequence.size());
-  for (std::size_t i = 0; i < sequence.size(); ++i)
-    slots[i].restype = parents.restype(gemmi::Entity::first_mon(sequence[i]));
-  const auto place = [&](chain_slot& slot, const gemmi::Residue* residue) {
-    slot = {residue, parents.restype(residue->name)};
-  };
-  bool labelled = true;
-  int previous = 0;
-  for (const gemmi::Residue* residue : observed) {
-    const int label = residue->label_seq ? *residue->label_seq : 0;
-    labelled = labelled && label > previous && label <= static_cast<int>(sequence.size());
-    previous = label;
-  }
-  if (labelled) {
-    for (const gemmi::Residue* residue : observed)
-      place(slots[static_cast<std::size_t>(*residue->label_seq - 1)], residue);
-    return slots;
-  }
-  std::vector<std::uint8_t> query, target;
-  for (const chain_slot& slot : slots) query.push_back(static_cast<std::uint8_t>(slot.restype));
-  std::vector<bool> free_gap = {true};
-  for (std::size_t i = 0; i < observed.size(); ++i) {
-    target.push_back(static_cast<std::uint8_t>(parents.restype(observed[i]->name)));
-    if (i > 0) free_gap.push_back(is_broken(*observed[i - 1], *observed[i]));
-  }
-  free_gap.push_back(true);
-  const gemmi::AlignmentResult alignment =
-      gemmi::align_sequences(query, target, free_gap, restype_count_with_x, gemmi::AlignmentScoring());
-  std::vector<chain_slot> merged;
-  std::size_t at_sequence = 0, at_observed = 0;
-  for (const auto item : alignment.cigar)
-    for (std::uint32_t k = 0; k < item.len(); ++k) {
-      merged.push_back(item.op() == 'D' ? chain_slot{} : slots[at_sequence++]);
-      if (item.op() != 'I') place(merged.back(), observed[at_observed++]);
-    }
-  return merged;
-}
-
-/// Without a sequence record: a break with a jump in numbering holds that many unknown residues.
-inline std::vector<chain_slot> lay_by_number(const std::vector<const gemmi::Residue*>& observed, int longest_gap,
-                                             const parent_table& parents) {
-  std::vector<chain_slot> slots;
-  for (std::size_t i = 0; i < observed.size(); ++i) {
-    if (i > 0) {
-      const int missing = *observed[i]->seqid.num - *observed[i - 1]->seqid.num - 1;
-      if (missing >= 1 && missing <= longest_gap && is_broken(*observed[i - 1], *observed[i]))
-        slots.resize(slots.size() + static_cast<std::size_t>(missing));
-    }
-    slots.push_back({observed[i], parents.restype(observed[i]->name)});
-  }
-  return slots;
-}
-
-inline void trim(std::vector<chain_slot>& slots, unobserved missing) {
-  if (missing == unobserved::all) return;
-  if (missing == unobserved::drop) {
-    std::erase_if(slots, [](const chain_slot& slot) { return slot.residue == nullptr; });
-    return;
-  }
-  while (!slots.empty() && slots.back().residue == nullptr) slots.pop_back();
-  std::size_t first = 0;
-  while (first < slots.size() && slots[first].residue == nullptr) ++first;
-  slots.erase(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(first));
-}
-
-/// Unobserved residues are numbered on from the one before, at the start backwards from the first observed one.
-inline void number_residues(protein& chain, const std::vector<chain_slot>& slots) {
-  std::size_t first = 0;
-  while (first < slots.size() && slots[first].residue == nullptr) ++first;
-  for (std::size_t i = first; i < slots.size(); ++i) {
-    const gemmi::Residue* residue = slots[i].residue;
-    chain.residue_number[i] = residue != nullptr ? *residue->seqid.num : chain.residue_number[i - 1] + 1;
-    chain.insertion_code[i] = residue != nullptr ? residue->seqid.icode : ' ';
-  }
-  for (std::size_t i = first; i-- > 0;) chain.residue_number[i] = chain.residue_number[i + 1] - 1;
 }
 
 /// The residues of one author chain that belong to proteins, cut where a number comes again.

@@ -2,9 +2,9 @@
 // Operations that the CPU backend computes with kernels of its own instead of compositions of map, reduce and gemm.
 #pragma once
 
-#include <fathom/backend/cpu.hpp>
 #include <fathom/backend/cpu/attention.hpp>
 #include <fathom/backend/cpu/attention_backward.hpp>
+#include <fathom/backend/cpu/handle.hpp>
 #include <fathom/backend/cpu/layer_norm.hpp>
 #include <fathom/op/attention.hpp>
 #include <fathom/op/layer_norm.hpp>

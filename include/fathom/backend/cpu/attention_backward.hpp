@@ -168,10 +168,10 @@ struct attention_backward_task {
     if (dkey != nullptr) std::fill_n(dkey, padded, T(0));
     for (index_t i = 0; i < a.queries; i += tile) one_tile(b, head, i, dpair, dkey, h);
     if (g.dq != nullptr) {
-      run_multiversion<transpose_rows<T>>(c, a.keys, T(1), static_cast<const T*>(dkeys_transposed), padded,
-                                          g.dk + b * a.k_batch + head, a.k_pos);
-      run_multiversion<transpose_rows<T>>(c, a.keys, T(1), static_cast<const T*>(dvalues_transposed), padded,
-                                          g.dv + b * a.v_batch + head, a.v_pos);
+      transpose<T>(c, a.keys, T(1), static_cast<const T*>(dkeys_transposed), padded, g.dk + b * a.k_batch + head,
+                   a.k_pos);
+      transpose<T>(c, a.keys, T(1), static_cast<const T*>(dvalues_transposed), padded, g.dv + b * a.v_batch + head,
+                   a.v_pos);
     }
   }
 
@@ -197,8 +197,8 @@ struct attention_backward_task {
     times_rows<T>(rows, a.keys, c, dp, padded, keys, small);
     run_multiversion<copy_rows<T>>(rows, c, a.scale, static_cast<const T*>(small), c,
                                    g.dq + b * a.q_batch + i * a.q_pos + head, a.q_pos);
-    run_multiversion<transpose_rows<T>>(rows, c, T(1), static_cast<const T*>(query), c, query_transposed, tile);
-    run_multiversion<transpose_rows<T>>(rows, c, T(1), static_cast<const T*>(slope), c, slope_transposed, tile);
+    transpose<T>(rows, c, T(1), static_cast<const T*>(query), c, query_transposed, tile);
+    transpose<T>(rows, c, T(1), static_cast<const T*>(slope), c, slope_transposed, tile);
     const T beta = i == 0 ? T(0) : T(1);
     for (index_t key = 0; key < padded; key += key_block) {
       const index_t width = std::min(key_block, padded - key);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fathom/backend/cpu/blas.hpp>
 #include <fathom/backend/cpu/pack.hpp>
+#include <fathom/backend/cpu/transpose.hpp>
 #include <fathom/backend/cpu/vector_math.hpp>
 #include <fathom/core/config.hpp>
 #include <limits>
@@ -60,31 +61,6 @@ struct add_to {
   }
 };
 
-// to[c, row] = factor * from[row, c], in squares that stay in registers and the first cache.
-template <class T>
-struct transpose_rows {
-  template <int Bytes>
-  static FATHOM_INLINE void run(index_t rows, index_t columns, T factor, const T* from, index_t from_stride, T* to,
-                                index_t to_stride) {
-    constexpr index_t square = 8;
-    index_t row = 0;
-    for (; row + square <= rows; row += square) {
-      index_t c = 0;
-      for (; c + square <= columns; c += square) {
-        T values[square][square];
-        for (index_t i = 0; i < square; ++i)
-          for (index_t j = 0; j < square; ++j) values[j][i] = from[(row + i) * from_stride + c + j];
-        for (index_t j = 0; j < square; ++j)
-          for (index_t i = 0; i < square; ++i) to[(c + j) * to_stride + row + i] = factor * values[j][i];
-      }
-      for (; c < columns; ++c)
-        for (index_t i = 0; i < square; ++i) to[c * to_stride + row + i] = factor * from[(row + i) * from_stride + c];
-    }
-    for (; row < rows; ++row)
-      for (index_t c = 0; c < columns; ++c) to[c * to_stride + row] = factor * from[row * from_stride + c];
-  }
-};
-
 // Keys (or values) as blocks of [c, key_block] columns, zero beyond the last key, so that every product is plain.
 template <class T>
 void pack_transposed(index_t keys, index_t c, const T* from, index_t stride, T* to) {
@@ -92,7 +68,7 @@ void pack_transposed(index_t keys, index_t c, const T* from, index_t stride, T* 
   for (index_t first = 0; first < padded; first += key_block) {
     const index_t width = std::min(key_block, padded - first), count = std::min(width, keys - first);
     T* const block = to + first * c;
-    run_multiversion<transpose_rows<T>>(count, c, T(1), from + first * stride, stride, block, width);
+    transpose<T>(count, c, T(1), from + first * stride, stride, block, width);
     for (index_t row = 0; row < c; ++row)
       for (index_t key = count; key < width; ++key) block[row * width + key] = T(0);
   }

@@ -40,7 +40,7 @@ inline void use_single_threaded_blas() {
 
 namespace detail {
 
-inline constexpr int row_major = 101, no_transpose = 111, transpose = 112;
+inline constexpr int cblas_row_major = 101, cblas_no_trans = 111, cblas_trans = 112;
 
 inline int blas_int(index_t value) {
   if (value > INT_MAX)
@@ -51,8 +51,9 @@ inline int blas_int(index_t value) {
 
 inline void call_blas(bool trans_a, bool trans_b, index_t m, index_t n, index_t k, double alpha, const double* a,
                       index_t lda, const double* b, index_t ldb, double beta, double* c, index_t ldc) {
-  fathom_cblas_dgemm(row_major, trans_a ? transpose : no_transpose, trans_b ? transpose : no_transpose, blas_int(m),
-                     blas_int(n), blas_int(k), alpha, a, blas_int(lda), b, blas_int(ldb), beta, c, blas_int(ldc));
+  fathom_cblas_dgemm(cblas_row_major, trans_a ? cblas_trans : cblas_no_trans, trans_b ? cblas_trans : cblas_no_trans,
+                     blas_int(m), blas_int(n), blas_int(k), alpha, a, blas_int(lda), b, blas_int(ldb), beta, c,
+                     blas_int(ldc));
 }
 
 #if defined(FATHOM_WITH_ONEDNN)
@@ -87,8 +88,9 @@ inline void call_blas(bool trans_a, bool trans_b, index_t m, index_t n, index_t 
 #else
 inline void call_blas(bool trans_a, bool trans_b, index_t m, index_t n, index_t k, float alpha, const float* a,
                       index_t lda, const float* b, index_t ldb, float beta, float* c, index_t ldc) {
-  fathom_cblas_sgemm(row_major, trans_a ? transpose : no_transpose, trans_b ? transpose : no_transpose, blas_int(m),
-                     blas_int(n), blas_int(k), alpha, a, blas_int(lda), b, blas_int(ldb), beta, c, blas_int(ldc));
+  fathom_cblas_sgemm(cblas_row_major, trans_a ? cblas_trans : cblas_no_trans, trans_b ? cblas_trans : cblas_no_trans,
+                     blas_int(m), blas_int(n), blas_int(k), alpha, a, blas_int(lda), b, blas_int(ldb), beta, c,
+                     blas_int(ldc));
 }
 #endif
 

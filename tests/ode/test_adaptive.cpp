@@ -79,7 +79,7 @@ TEST_CASE("ode: the first step is Hairer's") {
   const double d2 = std::abs(f1 - f0) / scale / h0;
   const double h1 = std::pow(0.01 / std::max(std::abs(f0) / scale, d2), 0.2);
   const double want = std::min(100 * h0, h1);
-  ode::detail::evaluator<decltype(field), double> f{field};
+  ode::detail::evaluator<decltype(field), double> f{&field};
   const ode::norm_options<double> plain;
   const ode::detail::error_measure<double> norm(plain, {rtol, atol});
   CHECK(ode::detail::initial_step(f, 0.3, 1.0, y0, f0, 5, norm) == doctest::Approx(want).epsilon(1e-12));

@@ -8,6 +8,7 @@
 
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
+#include <fathom/ode/root_table.hpp>
 #include <fathom/ode/state.hpp>
 
 namespace fathom::ode {
@@ -61,50 +62,57 @@ concept fixed_control = std::same_as<C, fixed_steps> || std::same_as<C, fixed_st
 
 namespace detail {
 
-/// The controller at work: exponents, and the errors of the last two accepted steps.
+/// The controller at work. Order: of the error estimate.
+template <class Control, int Order>
 class step_controller {
  public:
-  step_controller(const i& c, int order) : step_controller(c.limits, 1.0 / order, 0, 0) {}
-  step_controller(const pi& c, int order)
-      : step_controller(c.limits, (c.p + c.i) / order, -c.p / order, 0) {}
-  step_controller(const pid& c, int order)
-      : step_controller(c.limits, (c.p + c.i + c.d) / order, -(c.p + 2 * c.d) / order, c.d / order) {}
-
-  /// Factor for the step after a trial with this error.
-  FATHOM_ODE_INLINE double factor(double error, bool accepted) {
-    double value;
-    if (error == 0) {
-      value = limits_.max_factor;
-    } else {
-      value = limits_.safety * std::pow(error, -now_);
-      if (last_ != 0) value *= std::pow(previous_, -last_);
-      if (before_last_ != 0) value *= std::pow(before_previous_, -before_last_);
-    }
-    const double lowest = accepted && limits_.keep_accepted ? 1.0 : limits_.min_factor;
-    if (!(value > lowest)) value = lowest;
-    const double highest = accepted ? limits_.max_factor : 1.0;
-    if (value > highest) value = highest;
-    if (accepted && last_ != 0) {
-      before_previous_ = previous_;
-      previous_ = error > smallest_error ? error : smallest_error;
-    }
-    return value;
-  }
-  const adaptive_limits& limits() const { return limits_; }
-
- private:
-  step_controller(const adaptive_limits& limits, double now, double last, double before_last)
-      : limits_(limits), now_(now), last_(last), before_last_(before_last) {
+  explicit step_controller(const Control& c) : control_(c) {
+    const auto& limits = c.limits;
     if (!(limits.safety > 0 && limits.safety <= 1) || !(limits.min_factor > 0 && limits.min_factor < 1) ||
         !(limits.max_factor > 1))
       throw error(fathom::detail::concat("ode: step control needs 0 < safety <= 1, 0 < min_factor < 1 < max_factor; got ",
                                          limits.safety, ", ", limits.min_factor, ", ", limits.max_factor));
+    if constexpr (std::same_as<Control, pi>) {
+      now_ = (c.p + c.i) / Order;
+      last_ = -c.p / Order;
+    } else if constexpr (std::same_as<Control, pid>) {
+      now_ = (c.p + c.i + c.d) / Order;
+      last_ = -(c.p + 2 * c.d) / Order;
+      before_last_ = c.d / Order;
+    }
   }
-  // An error of exactly zero would make the next factor infinite.
-  static constexpr double smallest_error = 1e-8;
 
-  adaptive_limits limits_;
-  double now_, last_, before_last_;
+  /// Factor for the step after a trial with this error.
+  FATHOM_ODE_INLINE double factor(double squared_error, bool accepted) {
+    const adaptive_limits& limits = control_.limits;
+    double value = limits.max_factor;
+    if (squared_error != 0) {
+      if constexpr (std::same_as<Control, i>) {
+        value = limits.safety * inverse_root<2 * Order>(squared_error);
+      } else {
+        value = limits.safety * std::pow(squared_error, -0.5 * now_) * std::pow(previous_, -0.5 * last_);
+        if (before_last_ != 0) value *= std::pow(before_previous_, -0.5 * before_last_);
+      }
+    }
+    const double lowest = accepted && limits.keep_accepted ? 1.0 : limits.min_factor;
+    if (!(value > lowest)) value = lowest;
+    const double highest = accepted ? limits.max_factor : 1.0;
+    if (value > highest) value = highest;
+    if constexpr (!std::same_as<Control, i>) {
+      if (accepted) {
+        before_previous_ = previous_;
+        previous_ = squared_error > smallest_error ? squared_error : smallest_error;
+      }
+    }
+    return value;
+  }
+
+ private:
+  // An error of exactly zero would make the next factor infinite.
+  static constexpr double smallest_error = 1e-16;
+
+  Control control_;
+  double now_ = 0, last_ = 0, before_last_ = 0;
   double previous_ = 1, before_previous_ = 1;
 };
 

@@ -6,10 +6,20 @@
 #include <cmath>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include <fathom/core/config.hpp>
 
-namespace fathom::ode::detail {
+namespace fathom::ode {
+
+/// Slopes taken inside the current step for interpolation::full, and the order they serve; 0: none yet.
+template <class Y>
+struct dense_cache {
+  std::vector<Y> slopes{};
+  int level = 0;
+};
+
+namespace detail {
 
 /// Weights of y0, y1, h f0, h f1 in the cubic Hermite polynomial at theta.
 constexpr std::array<double, 4> cubic_hermite(double theta) {
@@ -69,4 +79,6 @@ std::array<double, M> interior_nodes() {
   return nodes;
 }
 
-}  // namespace fathom::ode::detail
+}  // namespace detail
+
+}  // namespace fathom::ode

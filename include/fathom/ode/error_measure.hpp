@@ -37,6 +37,8 @@ class error_measure {
     return extra < norm_.extra.size() ? norm_.extra[extra].name : "";
   }
   const tolerances& tol() const { return tol_; }
+  /// Neither extra terms nor a norm of the user's.
+  bool plain() const { return plain_; }
 
  private:
   template <std::size_t M>
@@ -50,7 +52,7 @@ class error_measure {
     for (std::size_t extra = 0; extra < norm_.extra.size(); ++extra) {
       const double value = norm_.extra[extra].value(error, y0, y1);
       // Written so that a value that is not a number wins.
-      if (!(value <= worst.value)) worst = {value, leaves + static_cast<int>(extra)};
+      if (!(value * value <= worst.square)) worst = {value * value, leaves + static_cast<int>(extra)};
     }
     return worst;
   }
@@ -68,15 +70,15 @@ template <class Eval, class Y>
 double initial_step(Eval& f, double t0, double direction, const Y& y0, const Y& f0, int order,
                     const error_measure<Y>& norm) {
   using one = std::array<const Y*, 1>;
-  const double d0 = norm(y0, y0, std::array<double, 1>{1}, one{&y0}).value;
-  const double d1 = norm(y0, y0, std::array<double, 1>{1}, one{&f0}).value;
+  const double d0 = norm(y0, y0, std::array<double, 1>{1}, one{&y0}).value();
+  const double d1 = norm(y0, y0, std::array<double, 1>{1}, one{&f0}).value();
   const double h0 = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
   Y trial = state_traits<Y>::clone(y0);
   Y slope = state_traits<Y>::clone(f0);
   state_traits<Y>::combine(trial, y0, std::array<double, 1>{direction * h0}, one{&f0});
   f(t0 + direction * h0, trial, slope);
   const double d2 =
-      norm(y0, y0, std::array<double, 2>{1, -1}, std::array<const Y*, 2>{&slope, &f0}).value / h0;
+      norm(y0, y0, std::array<double, 2>{1, -1}, std::array<const Y*, 2>{&slope, &f0}).value() / h0;
   const double largest = d1 > d2 ? d1 : d2;
   const double h1 = d1 <= 1e-15 && d2 <= 1e-15 ? std::max(1e-6, h0 * 1e-3) : std::pow(0.01 / largest, 1.0 / order);
   return std::min(100 * h0, h1);

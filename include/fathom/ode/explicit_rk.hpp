@@ -41,8 +41,6 @@ struct explicit_rk {
     Y end_slope;
     bool first_ready = false;
     bool end_ready = false;
-    std::vector<Y> interior{};  ///< slopes inside the step, for interpolation::full
-    int interior_level = 0;
 
     explicit workspace(const Y& y) : k(detail::repeat<stages>(y)), stage(y), end_slope(y) {}
   };
@@ -56,10 +54,23 @@ struct explicit_rk {
   /// before it where the field jumps there. Always succeeds (implicit methods may not).
   template <class Eval, class Y>
   FATHOM_ODE_INLINE static bool step(Eval& f, double t, double h, double t1, const Y& y, Y& y1, workspace<Y>& w) {
+    prepare(f, t, y, w);
+    step_from_slope(f, t, h, t1, y, y1, w);
+    return true;
+  }
+
+  /// The first stage, unless the last step left it.
+  template <class Eval, class Y>
+  FATHOM_ODE_INLINE static void prepare(Eval& f, double t, const Y& y, workspace<Y>& w) {
     if (!w.first_ready) f(t, y, w.k[0]);
     w.first_ready = true;
+  }
+
+  /// The other stages and the sum.
+  template <class Eval, class Y>
+  FATHOM_ODE_INLINE static void step_from_slope(Eval& f, double t, double h, double t1, const Y& y, Y& y1,
+                                                workspace<Y>& w) {
     w.end_ready = false;
-    w.interior_level = 0;
     detail::static_for<1, stages>([&](auto index) {
       constexpr std::size_t row = decltype(index)::value;
       Y& target = fsal && row == stages - 1 ? y1 : w.stage;
@@ -67,17 +78,14 @@ struct explicit_rk {
       f(Tableau::c[row] == 1.0 ? t1 : t + Tableau::c[row] * h, target, w.k[row]);
     });
     if constexpr (!fsal) add_weights(y1, y, h, w.k);
-    return true;
   }
 
   /// Norm of the embedded error estimate h sum_i e_i k_i of the step just made.
   template <class Y, class Norm>
   FATHOM_ODE_INLINE static leaf_error error_norm(double h, const Y& y, const Y& y1, const workspace<Y>& w,
                                                  const Norm& norm) {
-    constexpr auto entries = detail::nonzero_entries(Tableau::e);
-    return weighted<entries.count>(h, Tableau::e, entries.at, w.k, [&](const auto& c, const auto& k) {
-      return norm(y, y1, c, k);
-    });
+    return weighted<detail::error_row<Tableau>>(h, w.k,
+                                [&](const auto& c, const auto& k) { return norm(y, y1, c, k); });
   }
 
   /// Root of the sum of squares of the error weights: how rounding in the stages shows in the estimate.
@@ -127,15 +135,15 @@ struct explicit_rk {
 
   /// out = y(t + theta h) of the step just made and not yet accept()ed; exactly y and y1 at the ends.
   template <class Eval, class Y>
-  static void interpolate(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w, double theta,
-                          interpolation kind, Y& out) {
+  static void interpolate(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
+                          dense_cache<Y>& cache, double theta, interpolation kind, Y& out) {
     if (theta == 0 || theta == 1) {
       out = theta == 0 ? y : y1;
       return;
     }
     if (kind == interpolation::linear) return linear(y, y1, theta, out);
     if constexpr (order > natural_order)
-      if (kind == interpolation::full) return full(f, t, h, t1, y, y1, w, theta, out);
+      if (kind == interpolation::full) return full(f, t, h, t1, y, y1, w, cache, theta, out);
     natural(f, t1, h, y, y1, w, theta, out);
   }
 
@@ -149,31 +157,29 @@ struct explicit_rk {
   /// target = y + h sum_j a_row,j k_j
   template <std::size_t Row, class Y>
   FATHOM_ODE_INLINE static void add_row(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    constexpr auto entries = detail::nonzero_entries(Tableau::a[Row], Row);
-    weighted<entries.count>(h, Tableau::a[Row], entries.at, k,
-                            [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
+    weighted<detail::stage_row<Tableau, Row>>(h, k, [&](const auto& c, const auto& s) {
+      state_traits<Y>::combine(target, y, c, s);
+    });
   }
   /// target = y + h sum_i b_i k_i
   template <class Y>
   FATHOM_ODE_INLINE static void add_weights(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    constexpr auto entries = detail::nonzero_entries(Tableau::b);
-    weighted<entries.count>(h, Tableau::b, entries.at, k,
-                            [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
+    weighted<detail::weight_row<Tableau>>(h, k, [&](const auto& c, const auto& s) {
+      state_traits<Y>::combine(target, y, c, s);
+    });
   }
 
  private:
-  /// use({h row[at[0]], ...}, {&k[at[0]], ...})
-  template <std::size_t Count, class Y, class Use>
-  FATHOM_ODE_INLINE static auto weighted(double h, const std::array<double, stages>& row,
-                                         const std::array<std::size_t, stages>& at, const std::array<Y, stages>& k,
-                                         Use&& use) {
-    std::array<double, Count> coefficients;
-    std::array<const Y*, Count> states;
-    for (std::size_t m = 0; m < Count; ++m) {
-      coefficients[m] = h * row[at[m]];
-      states[m] = &k[at[m]];
-    }
-    return use(coefficients, states);
+  /// use({h row[j], ...}, {&k[j], ...}) over the columns j that are not zero
+  template <class Row, class Y, class Use>
+  FATHOM_ODE_INLINE static auto weighted(double h, const std::array<Y, stages>& k, Use&& use) {
+    return weighted_columns<Row>(detail::nonzero_columns<Row>{}, h, k, use);
+  }
+  template <class Row, std::size_t... Column, class Y, class Use>
+  FATHOM_ODE_INLINE static auto weighted_columns(std::index_sequence<Column...>, double h, const std::array<Y, stages>& k,
+                                                 Use& use) {
+    return use(std::array<double, sizeof...(Column)>{h * Row::values[Column]...},
+               std::array<const Y*, sizeof...(Column)>{&k[Column]...});
   }
 
   template <class Y>
@@ -233,27 +239,28 @@ struct explicit_rk {
 
   /// Raises the degree one at a time: slopes taken on the interpolant of order q make one of order q + 1.
   template <class Eval, class Y>
-  static void full(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w, double theta,
-                   Y& out) {
-    if (w.interior.empty()) w.interior.assign(static_cast<std::size_t>(order - 3) * 2, y);
+  static void full(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
+                   dense_cache<Y>& cache, double theta, Y& out) {
+    if (cache.slopes.empty()) cache.slopes.assign(static_cast<std::size_t>(order - 3) * 2, y);
     detail::static_for<static_cast<std::size_t>(natural_order) + 1, static_cast<std::size_t>(order) + 1>([&](auto level) {
       constexpr std::size_t q = decltype(level)::value;
       constexpr std::size_t nodes = q - 3;
-      if (w.interior_level >= static_cast<int>(q)) return;
+      if (cache.level >= static_cast<int>(q)) return;
       // Slopes of this level go to the half that does not hold the last level's.
       const std::size_t base = (q % 2) * static_cast<std::size_t>(order - 3);
       const auto x = detail::interior_nodes<nodes>();
       for (std::size_t m = 0; m < nodes; ++m) {
-        at_level<q - 1>(f, t1, h, y, y1, w, x[m], w.stage);
-        f(t + x[m] * h, w.stage, w.interior[base + m]);
+        at_level<q - 1>(f, t1, h, y, y1, w, cache, x[m], w.stage);
+        f(t + x[m] * h, w.stage, cache.slopes[base + m]);
       }
-      w.interior_level = static_cast<int>(q);
+      cache.level = static_cast<int>(q);
     });
-    at_level<static_cast<std::size_t>(order)>(f, t1, h, y, y1, w, theta, out);
+    at_level<static_cast<std::size_t>(order)>(f, t1, h, y, y1, w, cache, theta, out);
   }
 
   template <std::size_t Level, class Eval, class Y>
-  static void at_level(Eval& f, double t1, double h, const Y& y, const Y& y1, workspace<Y>& w, double theta, Y& out) {
+  static void at_level(Eval& f, double t1, double h, const Y& y, const Y& y1, workspace<Y>& w,
+                       dense_cache<Y>& cache, double theta, Y& out) {
     if constexpr (Level <= static_cast<std::size_t>(natural_order)) {
       natural(f, t1, h, y, y1, w, theta, out);
     } else {
@@ -268,7 +275,7 @@ struct explicit_rk {
       c[3] = h * p[3], s[3] = &end_slope(f, t1, y1, w);
       for (std::size_t m = 0; m < nodes; ++m) {
         c[4 + m] = h * p[4 + m];
-        s[4 + m] = &w.interior[base + m];
+        s[4 + m] = &cache.slopes[base + m];
       }
       state_traits<Y>::combine(out, y, c, s);
     }

@@ -37,15 +37,15 @@ struct evaluator {
                 "or specialise fathom::ode::state_traits");
   static_assert(vector_field<Field, Y>,
                 "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt)");
-  const Field& field;
+  const Field* field;
   long count = 0;
 
   FATHOM_ODE_INLINE void operator()(double t, const Y& y, Y& out) {
     ++count;
     if constexpr (filling_field<Field, Y>) {
-      field(state_traits<Y>::time(t, y), y, out);
+      (*field)(state_traits<Y>::time(t, y), y, out);
     } else {
-      out = field(state_traits<Y>::time(t, y), y);
+      out = (*field)(state_traits<Y>::time(t, y), y);
     }
   }
 };

@@ -14,6 +14,7 @@
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/integration.hpp>
+#include <fathom/ode/integration_adaptive.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/solution.hpp>
 

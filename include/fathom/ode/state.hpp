@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <fathom/core/config.hpp>
@@ -36,10 +37,12 @@ struct tolerances {
   double atol = 1e-6;
 };
 
-/// The scaled error of the worst leaf, and which leaf that was (an index into state_traits<Y>::leaves).
+/// The scaled error of the worst leaf, squared, and which leaf that was (an index into state_traits<Y>::leaves).
 struct leaf_error {
-  double value = 0;
+  double square = 0;
   int leaf = 0;
+
+  double value() const { return std::sqrt(square); }
 };
 
 /// Everything a solver does to a state. Specialise it for a state of your own, or give the state a `visit`
@@ -58,7 +61,7 @@ struct leaf_error {
 ///     static std::vector<std::string> leaves(const Y&);
 ///
 /// with `c` a std::array<double, M> and `k` a std::array<const Y*, M>, M any number. `out` never aliases an input.
-/// error_norm is the maximum over leaves of sqrt(sum w r^2 / sum w), r = (sum_i c[i] *k[i]) / (atol + rtol max(|y0|,
+/// error_norm is the maximum over leaves of sum w r^2 / sum w, r = (sum_i c[i] *k[i]) / (atol + rtol max(|y0|,
 /// |y1|)), w the optional weights (a mask), 1 without.
 template <class Y>
 struct state_traits;
@@ -118,26 +121,38 @@ struct state_traits<Y> {
   using layout = detail::flat_layout<Y>;
   using scalar = typename layout::scalar;
 
-  template <std::size_t M>
-  struct operands {
-    scalar c[M == 0 ? 1 : M];
-    const scalar* k[M == 0 ? 1 : M];
+  /// sum_m c[m] k[m][i], written out without a loop over m so that coefficients and pointers stay in registers.
+  template <std::size_t M, class Sequence = std::make_index_sequence<M>>
+  struct operands;
+  template <std::size_t M, std::size_t... Term>
+  struct operands<M, std::index_sequence<Term...>> {
+    std::array<scalar, M> c;
+    std::array<const scalar*, M> k;
 
-    FATHOM_ODE_INLINE operands(const std::array<double, M>& coefficients, const std::array<const Y*, M>& states) {
-      for (std::size_t m = 0; m < M; ++m) {
-        c[m] = static_cast<scalar>(coefficients[m]);
-        k[m] = layout::data(*states[m]);
-      }
-    }
+    FATHOM_ODE_INLINE operands(const std::array<double, M>& coefficients, const std::array<const Y*, M>& states)
+        : c{static_cast<scalar>(coefficients[Term])...}, k{layout::data(*states[Term])...} {}
     FATHOM_ODE_INLINE scalar at(std::size_t i) const {
-      scalar sum = 0;
-      if constexpr (M > 0) {
-        sum = c[0] * k[0][i];
-        for (std::size_t m = 1; m < M; ++m) sum += c[m] * k[m][i];
-      }
-      return sum;
+      if constexpr (M == 0) return scalar(0);
+      else return (... + (c[Term] * k[Term][i]));
     }
+    /// Terms in order, so that the one that was computed last is waited for last.
+    FATHOM_ODE_INLINE scalar added_to(scalar y, std::size_t i) const { return (y + ... + (c[Term] * k[Term][i])); }
   };
+
+  /// f(i) for every element; small arrays without a loop.
+  template <class F>
+  FATHOM_ODE_INLINE static void for_elements(std::size_t n, F&& f) {
+    if constexpr (layout::extent >= 1 && layout::extent <= 8) {
+      unrolled(std::make_index_sequence<layout::extent>{}, f);
+    } else {
+      FATHOM_ODE_IVDEP
+      for (std::size_t i = 0; i < n; ++i) f(i);
+    }
+  }
+  template <std::size_t... Element, class F>
+  FATHOM_ODE_INLINE static void unrolled(std::index_sequence<Element...>, F& f) {
+    (f(Element), ...);
+  }
 
   template <std::size_t M>
   static void check_sizes(const Y& y, const std::array<const Y*, M>& k) {
@@ -163,9 +178,7 @@ struct state_traits<Y> {
     const operands<M> sum(c, k);
     const scalar* const from = layout::data(y);
     scalar* const to = layout::data(out);
-    const std::size_t n = layout::size(y);
-    FATHOM_ODE_IVDEP
-    for (std::size_t i = 0; i < n; ++i) to[i] = from[i] + sum.at(i);
+    for_elements(layout::size(y), [&](std::size_t i) { to[i] = sum.added_to(from[i], i); });
   }
 
   template <std::size_t M>
@@ -175,9 +188,7 @@ struct state_traits<Y> {
     layout::fit(out, *k[0]);
     const operands<M> sum(c, k);
     scalar* const to = layout::data(out);
-    const std::size_t n = layout::size(*k[0]);
-    FATHOM_ODE_IVDEP
-    for (std::size_t i = 0; i < n; ++i) to[i] = sum.at(i);
+    for_elements(layout::size(*k[0]), [&](std::size_t i) { to[i] = sum.at(i); });
   }
 
   template <std::size_t M>
@@ -195,13 +206,12 @@ struct state_traits<Y> {
       return error.at(i) / (atol + rtol * larger(a[i], b[i]));
     };
     if (weights == nullptr) {
-      if constexpr (layout::extent == 1) return {static_cast<double>(std::abs(ratio(0))), 0};
       double sum = 0;
-      for (std::size_t i = 0; i < n; ++i) {
+      for_elements(n, [&](std::size_t i) {
         const auto r = static_cast<double>(ratio(i));
         sum += r * r;
-      }
-      return {n == 0 ? 0.0 : std::sqrt(sum / static_cast<double>(n)), 0};
+      });
+      return {n == 0 ? 0.0 : sum * (1.0 / static_cast<double>(n)), 0};
     }
     const scalar* const w = layout::data(*weights);
     double sum = 0, count = 0;
@@ -211,15 +221,14 @@ struct state_traits<Y> {
       sum += static_cast<double>(w[i]) * (r * r);
       count += static_cast<double>(w[i]);
     }
-    return {count == 0 ? 0.0 : std::sqrt(sum / count), 0};
+    return {count == 0 ? 0.0 : sum / count, 0};
   }
 
   FATHOM_ODE_INLINE static bool finite(const Y& y) {
     // x * 0 is 0 for every finite x and not a number otherwise; a sum of those needs no branch per element.
     const scalar* const from = layout::data(y);
-    const std::size_t n = layout::size(y);
     scalar sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += from[i] * scalar(0);
+    for_elements(layout::size(y), [&](std::size_t i) { sum += from[i] * scalar(0); });
     return sum == scalar(0);
   }
 

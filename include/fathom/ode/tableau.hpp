@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fathom/core/config.hpp>
+#include <fathom/ode/state.hpp>
 
 namespace fathom::ode {
 
@@ -54,9 +55,31 @@ constexpr nonzero_list<S> nonzero_entries(const std::array<double, S>& row, std:
   return list;
 }
 
+/// Rows of a tableau as types, so that what is zero is known to the compiler without its looking for it.
+template <class T, std::size_t Row>
+struct stage_row {
+  static constexpr auto values = T::a[Row];
+  static constexpr auto entries = nonzero_entries(values, Row);
+};
+template <class T>
+struct weight_row {
+  static constexpr auto values = T::b;
+  static constexpr auto entries = nonzero_entries(values);
+};
+template <class T>
+struct error_row {
+  static constexpr auto values = T::e;
+  static constexpr auto entries = nonzero_entries(values);
+};
+
+template <class Row, std::size_t... Entry>
+std::index_sequence<Row::entries.at[Entry]...> nonzero_columns_of(std::index_sequence<Entry...>);
+template <class Row>
+using nonzero_columns = decltype(nonzero_columns_of<Row>(std::make_index_sequence<Row::entries.count>{}));
+
 /// Calls f(std::integral_constant<std::size_t, From>) ... To - 1.
 template <std::size_t From, std::size_t To, class F>
-constexpr void static_for(F&& f) {
+FATHOM_ODE_INLINE constexpr void static_for(F&& f) {
   if constexpr (From < To) {
     f(std::integral_constant<std::size_t, From>{});
     static_for<From + 1, To>(f);

@@ -16,10 +16,10 @@
 
 namespace fathom {
 
-/// T float or double; System one of thrust_system::cpp, omp (<fathom/backend/thrust/omp.hpp>), tbb (.../tbb.hpp). The
-/// choice is a type, not Thrust's macro, so that two of them never define the same function differently. Memory is the
-/// host's: on a GPU use cuda::gpu. Results do not depend on the number of threads.
-template <class T, class System = thrust_system::cpp>
+/// T float or double; System one of thrust_system::cpp, omp (<fathom/backend/thrust/omp.hpp>), tbb (.../tbb.hpp), by
+/// default the one that THRUST_DEVICE_SYSTEM names. Memory is the host's: on a GPU use cuda::gpu. Results do not depend
+/// on the number of threads.
+template <class T, class System = thrust_system::chosen>
 struct thrust_backend {
   using scalar = T;
   using system = System;

@@ -3,8 +3,6 @@
 // <omp.h> the system does not exist.
 #pragma once
 
-#include <fathom/backend/thrust.hpp>
-
 #if __has_include(<omp.h>)
 #include <thrust/system/omp/execution_policy.h>
 

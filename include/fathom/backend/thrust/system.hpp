@@ -6,6 +6,12 @@
 #include <thrust/execution_policy.h>
 #include <thrust/system/cpp/execution_policy.h>
 
+#if THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_OMP
+#include <fathom/backend/thrust/omp.hpp>
+#elif THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_TBB
+#include <fathom/backend/thrust/tbb.hpp>
+#endif
+
 namespace fathom::thrust_system {
 
 /// One thread, plain loops.
@@ -13,5 +19,14 @@ struct cpp {
   static constexpr const char* name = "thrust cpp";
   static auto policy() { return ::thrust::cpp::par; }
 };
+
+/// What THRUST_DEVICE_SYSTEM names; cpp where that is CUDA (a GPU has cuda::gpu).
+#if THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_OMP
+using chosen = omp;
+#elif THRUST_DEVICE_SYSTEM == THRUST_DEVICE_SYSTEM_TBB
+using chosen = tbb;
+#else
+using chosen = cpp;
+#endif
 
 }  // namespace fathom::thrust_system

@@ -3,8 +3,6 @@
 // headers the system does not exist.
 #pragma once
 
-#include <fathom/backend/thrust.hpp>
-
 #if __has_include(<tbb/blocked_range.h>)
 #include <thrust/system/tbb/execution_policy.h>
 

@@ -224,7 +224,11 @@ inline index_t pair_bias_parts(index_t batch, index_t heads, index_t queries, in
 template <class T>
 void attention_backward(thread_pool& pool, const attention_args<T>& a, const T* dout,
                         const attention_gradients<T>& gradients) {
-  if (a.batch <= 0 || a.heads <= 0) return;
+  if (a.heads <= 0) return;
+  if (a.batch <= 0) {
+    if (gradients.dpair_bias != nullptr) std::fill_n(gradients.dpair_bias, a.heads * a.queries * a.keys, T(0));
+    return;
+  }
   attention_gradients<T> g = gradients;
   if (a.gate == nullptr) g.dgate = nullptr;
   const index_t map = a.queries * a.keys;

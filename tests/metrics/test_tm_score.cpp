@@ -29,15 +29,19 @@ io::protein example(std::size_t residues) {
   return test::ideal_chain(std::string(residues, 'A'), angles);
 }
 
-/// Noise, a hinge at a fraction of the chain, and every ninth residue left out.
-io::protein distorted(io::protein chain, double noise, double hinge, bool holes, unsigned seed) {
+/// Noise in Angstrom, a hinge at a fraction of the chain, and every ninth residue left out.
+struct distortion {
+  double noise, hinge;
+  bool holes;
+};
+io::protein distorted(io::protein chain, const distortion& change, unsigned seed) {
   std::mt19937 generator(seed);
-  std::normal_distribution<double> normal(0, noise);
+  std::normal_distribution<double> normal(0, change.noise);
   for (index_t i = 0; i < chain.size(); ++i) {
     const double shift[3] = {normal(generator), normal(generator), normal(generator)};
-    const bool turned = static_cast<double>(i) > hinge * static_cast<double>(chain.size());
+    const bool turned = static_cast<double>(i) > change.hinge * static_cast<double>(chain.size());
     for (index_t a = 0; a < 37; ++a) {
-      if (holes && i % 9 == 4) chain.mask(i, a) = 0;
+      if (change.holes && i % 9 == 4) chain.mask(i, a) = 0;
       const double x = chain.positions(i, a, 0), y = chain.positions(i, a, 1);
       const double c = turned ? std::cos(0.8) : 1.0, s = turned ? std::sin(0.8) : 0.0;
       chain.positions(i, a, 0) = c * x - s * y + shift[0];
@@ -70,10 +74,10 @@ TEST_CASE("metrics: tm_score agrees with the original program") {
   fs::create_directories(folder);
   int compared = 0;
   for (const std::size_t length : {18u, 53u, 90u, 160u})
-    for (const auto& [noise, hinge, holes] :
-         {std::tuple{1.0, 2.0, false}, {4.0, 2.0, true}, {0.5, 0.5, false}, {0.5, 0.7, true}}) {
+    for (const distortion& change :
+         {distortion{1.0, 2.0, false}, {4.0, 2.0, true}, {0.5, 0.5, false}, {0.5, 0.7, true}}) {
       io::protein native = example(length);
-      io::protein model = distorted(native, noise, hinge, holes, 7);
+      io::protein model = distorted(native, change, 7);
       io::write_pdb(folder / "native.pdb", native);
       io::write_pdb(folder / "model.pdb", model);
       const io::structure_options whole{"", 1, io::unobserved::all, 12};
@@ -83,7 +87,7 @@ TEST_CASE("metrics: tm_score agrees with the original program") {
       const double theirs = program_score(folder / "model.pdb", folder / "native.pdb");
       if (theirs < 0) continue;
       ++compared;
-      INFO("length ", length, " noise ", noise, " hinge ", hinge);
+      INFO("length ", length, " noise ", change.noise, " hinge ", change.hinge);
       CHECK(std::abs(ours - theirs) <= 1e-3);
     }
   fs::remove_all(folder);
@@ -103,7 +107,7 @@ TEST_CASE("metrics: tm_score of known cases") {
   CHECK(tm_score(half, truth).score == doctest::Approx(0.5).epsilon(1e-9));
   CHECK(tm_score(half, truth, 40).score == doctest::Approx(1.0).epsilon(1e-9));
   // The fit that is returned gives the score.
-  const masked_points model = ca_trace(distorted(native, 1.0, 0.6, false, 3));
+  const masked_points model = ca_trace(distorted(native, {1.0, 0.6, false}, 3));
   const tm_result result = tm_score(model, truth);
   double sum = 0;
   for (std::size_t i = 0; i < 80; ++i) {

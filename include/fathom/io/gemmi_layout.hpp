@@ -79,7 +79,7 @@ inline std::vector<std::size_t> places_by_number(const std::vector<const gemmi::
   std::vector<std::size_t> best;
   std::size_t fewest = observed.size() / 10 + 1;
   // Numbers that count the sequence from 1 are tried before all other offsets.
-  for (int start = -1; start < length; ++start) {
+  for (int start = -1; start < length && (best.empty() || fewest > 0); ++start) {
     const int offset = start < 0 ? -1 : start - first;
     auto places = ascending([&](const gemmi::Residue& r) { return r.seqid.icode == ' ' ? *r.seqid.num + offset : -1; });
     std::size_t wrong = places.empty() ? fewest : 0;

@@ -141,12 +141,17 @@ inline void fill_residue(protein& chain, index_t i, const gemmi::Residue& residu
 }
 
 /// The residues of one author chain that belong to proteins, cut where a number comes again.
-inline std::vector<std::vector<const gemmi::Residue*>> protein_parts(const gemmi::Chain& chain, bool is_pdb) {
+inline std::vector<std::vector<const gemmi::Residue*>> protein_parts(const gemmi::Chain& chain, bool is_pdb,
+                                                                     const std::string& source) {
   std::vector<std::vector<const gemmi::Residue*>> parts;
   std::set<std::pair<int, char>> seen;
   for (const gemmi::Residue& residue : chain.first_conformer()) {
     const gemmi::Residue* before = parts.empty() ? nullptr : parts.back().back();
     if (!is_protein_residue(residue, before, is_pdb) || !residue.seqid.num) continue;
+    if (std::abs(static_cast<double>(*residue.seqid.num)) > 1e8)
+      throw input_error(fathom::detail::concat("cannot read structure '", source, "': residue ", residue.name,
+                                               " of chain ", chain.name, " has the number ", *residue.seqid.num,
+                                               ", expected one between -1e8 and 1e8"));
     const bool again = !seen.insert({*residue.seqid.num, residue.seqid.icode}).second;
     if (parts.empty() || again) parts.emplace_back();
     if (again) seen = {{*residue.seqid.num, residue.seqid.icode}};
@@ -185,7 +190,7 @@ namespace fathom::io {
   std::string names, protein_names;
   for (const gemmi::Chain& chain : structure.models[static_cast<std::size_t>(options.model - 1)].chains) {
     names += " " + chain.name;
-    const auto parts = detail::protein_parts(chain, parsed.is_pdb);
+    const auto parts = detail::protein_parts(chain, parsed.is_pdb, source);
     if (!parts.empty()) protein_names += " " + chain.name;
     if (!options.chain.empty() && chain.name != options.chain) continue;
     for (const auto& observed : parts) {

@@ -59,6 +59,13 @@ bool parse_field(std::string_view field, Number& value) {
   return !field.empty() && problem == std::errc() && end == field.data() + field.size();
 }
 
+/// Text of a damaged file as it may stand in a message: bytes that are not printable ASCII become '?'.
+inline std::string printable(std::string text) {
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
 /// Checks every ATOM and HETATM record: complete, with a residue number and three finite coordinates. Columns 73-80 are
 /// kept only where they hold a segment name and an element: before 1996 they held the entry's code and a line number.
 /// Throws input_error naming file, line, column and text of the first bad field, or when there is no such record.
@@ -68,8 +75,9 @@ inline checked_pdb check_pdb(std::string_view text, const std::string& source) {
   for (line_reader lines(text); lines.next();) {
     std::string line(lines.line());
     const auto failure = [&](const auto&... parts) {
-      return input_error(fathom::detail::concat("cannot read structure '", source, "': line ", lines.number(), ": ",
-                                                parts..., " in \"", line.substr(0, 66), "\""));
+      return input_error(
+          fathom::detail::concat("cannot read structure '", source, "': line ", lines.number(), ": ",
+                                 printable(fathom::detail::concat(parts..., " in \"", line.substr(0, 66), "\""))));
     };
     const std::string record(trimmed(std::string_view(line).substr(0, 6)));
     if (record == "ATOM" || record == "HETATM") {

@@ -44,6 +44,7 @@ inline contact_precision score_contacts(const host_tensor<double>& score, const 
                                              ", the native chain ", n, " residues"));
   struct candidate {
     double score;
+    std::size_t order;  // decides between equal scores
     bool contact;
   };
   std::vector<candidate> ranked;
@@ -51,10 +52,12 @@ inline contact_precision score_contacts(const host_tensor<double>& score, const 
     for (index_t j = i + range.lowest; j < n && j - i <= range.highest; ++j) {
       const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
       if (!native.has(a) || !native.has(b)) continue;
-      ranked.push_back({0.5 * (score(i, j) + score(j, i)), distance(native.at[a], native.at[b]) < cutoff});
+      ranked.push_back(
+          {0.5 * (score(i, j) + score(j, i)), ranked.size(), distance(native.at[a], native.at[b]) < cutoff});
     }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const candidate& a, const candidate& b) { return a.score > b.score; });
+  std::sort(ranked.begin(), ranked.end(), [](const candidate& a, const candidate& b) {
+    return a.score > b.score || (a.score == b.score && a.order < b.order);
+  });
   const auto precision = [&](index_t count) {
     const auto top = std::min(static_cast<std::size_t>(std::max<index_t>(count, 1)), ranked.size());
     if (top == 0) return 0.0;

@@ -14,6 +14,7 @@ namespace fathom {
 template <class T>
 struct reference {
   using scalar = T;
+  static constexpr bool host_memory = true;
   bool operator==(const reference&) const = default;
 
   template <class U>

@@ -22,6 +22,7 @@ namespace fathom {
 template <class T, class System = thrust_system::chosen>
 struct thrust_backend {
   using scalar = T;
+  static constexpr bool host_memory = true;
   using system = System;
   bool operator==(const thrust_backend&) const = default;
 

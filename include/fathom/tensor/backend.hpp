@@ -48,6 +48,9 @@ struct generate_probe {
 ///   gemm(alpha, a, b, beta, c)     c = alpha a b + beta c over the last two axes, leading axes are a batch
 ///   gather(out, table, i)          out[n, ...] = table[i[n], ...]
 ///   scatter_add(out, i, update)    out[i[n], ...] += update[n, ...] in the order of n
+///
+/// A backend whose storage the host may read and write says so by `static constexpr bool host_memory = true`. The output
+/// of gemm has a unit stride in one of its last two axes; other views may have any strides, 0 included.
 template <class B>
 concept plain_backend =
     std::copyable<B> && std::equality_comparable<B> && std::floating_point<typename B::scalar> &&

@@ -54,6 +54,7 @@ template <class T>
 class cpu {
  public:
   using scalar = T;
+  static constexpr bool host_memory = true;
 
   cpu() : context_(detail::default_cpu_context()) {}
   explicit cpu(const cpu_options& options)

@@ -53,8 +53,8 @@ struct distance_bins_op {
   }
 };
 
-/// One-hot bins of the distances from points a [n, 3] to points b [m, 3]: [n, m, bins]. Points nearer than the first edge
-/// fall into no bin.
+/// One-hot bins of the distances from points a [n, 3] to points b [m, 3]: [n, m, bins]. Points nearer than the first
+/// edge fall into no bin.
 template <class B>
 tensor<B, 3> distance_bins(const tensor<B, 2>& a, const tensor<B, 2>& b, const distance_bin_edges& edges) {
   return apply<distance_bins_op>(a, b, edges);

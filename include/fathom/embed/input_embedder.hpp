@@ -77,10 +77,9 @@ struct input_embedder {
 
  private:
   tensor<B, 3> embed_msa(const tensor<B, 2>& target_feat, const tensor<B, 3>& msa_feat) const {
-    return chunked(
-        [](const auto& shared, const auto& rows) { return std::get<0>(shared)(rows) + std::get<1>(shared); },
-        std::tuple(linear_msa_m, linear_tf_m(target_feat)),
-        chunk_rows(msa_feat.extent(0), 2 * msa_feat.extent(1) * D::c_m), msa_feat);
+    return chunked([](const auto& shared, const auto& rows) { return std::get<0>(shared)(rows) + std::get<1>(shared); },
+                   std::tuple(linear_msa_m, linear_tf_m(target_feat)),
+                   chunk_rows(msa_feat.extent(0), 2 * msa_feat.extent(1) * D::c_m), msa_feat);
   }
   /// A linear map of a one-hot vector is a row of the transposed weights.
   tensor<B, 3> embed_pairs(const tensor<B, 2>& target_feat, const tensor<B, 1, index_t>& residue_index) const {

@@ -15,15 +15,15 @@ namespace fathom {
 /// t templates aligned to n residues; positions in Angstrom.
 template <backend B>
 struct template_input {
-  tensor<B, 2, index_t> aatype;    ///< [t, n], 0..20, 21 for a gap
-  tensor<B, 4> positions;          ///< [t, n, 37, 3], 0 where not known
-  tensor<B, 3> atom_mask;          ///< [t, n, 37]
-  tensor<B, 3> pseudo_beta;        ///< [t, n, 3]
-  tensor<B, 2> pseudo_beta_mask;   ///< [t, n]
-  tensor<B, 4> torsions;           ///< (sin, cos) [t, n, 7, 2]
-  tensor<B, 4> alt_torsions;       ///< [t, n, 7, 2]
-  tensor<B, 3> torsion_mask;       ///< [t, n, 7]
-  tensor<B, 1> mask;               ///< [t], 1 where there is a template
+  tensor<B, 2, index_t> aatype;   ///< [t, n], 0..20, 21 for a gap
+  tensor<B, 4> positions;         ///< [t, n, 37, 3], 0 where not known
+  tensor<B, 3> atom_mask;         ///< [t, n, 37]
+  tensor<B, 3> pseudo_beta;       ///< [t, n, 3]
+  tensor<B, 2> pseudo_beta_mask;  ///< [t, n]
+  tensor<B, 4> torsions;          ///< (sin, cos) [t, n, 7, 2]
+  tensor<B, 4> alt_torsions;      ///< [t, n, 7, 2]
+  tensor<B, 3> torsion_mask;      ///< [t, n, 7]
+  tensor<B, 1> mask;              ///< [t], 1 where there is a template
 };
 
 namespace detail {
@@ -37,8 +37,8 @@ tensor<B, 1, index_t> types_of(const tensor<B, 2, index_t>& aatype, index_t one)
 }
 }  // namespace detail
 
-/// Pseudo-beta atoms and torsions from positions: aatype [t, n], positions [t, n, 37, 3], atom mask [t, n, 37], mask [t].
-/// A gap counts as X: it has no side chain.
+/// Pseudo-beta atoms and torsions from positions: aatype [t, n], positions [t, n, 37, 3], atom mask [t, n, 37], mask
+/// [t]. A gap counts as X: it has no side chain.
 template <backend B>
 template_input<B> make_template_input(const tensor<B, 2, index_t>& aatype, const tensor<B, 4>& positions,
                                       const tensor<B, 3>& atom_mask, const tensor<B, 1>& mask) {
@@ -59,8 +59,15 @@ template_input<B> make_template_input(const tensor<B, 2, index_t>& aatype, const
     beta.push_back(side.position);
     beta_mask.push_back(side.mask);
   }
-  return {aatype,          positions,          atom_mask,           stack(beta, 0), stack(beta_mask, 0),
-          stack(torsions, 0), stack(alt_torsions, 0), stack(torsion_mask, 0), mask};
+  return {aatype,
+          positions,
+          atom_mask,
+          stack(beta, 0),
+          stack(beta_mask, 0),
+          stack(torsions, 0),
+          stack(alt_torsions, 0),
+          stack(torsion_mask, 0),
+          mask};
 }
 
 /// What the trunk receives.
@@ -117,8 +124,8 @@ struct template_embedder {
       const auto geometry = make_template_geometry(
           detail::types_of(x.aatype, one), select(x.positions, 0, one), select(x.atom_mask, 0, one),
           select(x.pseudo_beta, 0, one), select(x.pseudo_beta_mask, 0, one), template_pair_embedder.options.eps);
-      pairs.push_back(template_pair_stack(template_pair_embedder(geometry), pair_mask,
-                                          key.split(static_cast<std::uint64_t>(one))));
+      pairs.push_back(
+          template_pair_stack(template_pair_embedder(geometry), pair_mask, key.split(static_cast<std::uint64_t>(one))));
     }
     const auto any = affine(relu(affine(sum(x.mask), -1, 1)), -1, 1);  // min(1, number of templates)
     return {template_pointwise_att(stack(pairs, 0), z, x.mask) * any,

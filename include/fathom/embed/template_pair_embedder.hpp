@@ -16,8 +16,8 @@
 
 namespace fathom {
 
-/// Edges of the distance bins in Angstrom. Without `use_unit_vector` (AlphaFold2's monomer models) the three channels of
-/// the direction are 0. eps stands under roots.
+/// Edges of the distance bins in Angstrom. Without `use_unit_vector` (AlphaFold2's monomer models) the three channels
+/// of the direction are 0. eps stands under roots.
 struct template_pair_options {
   double min_bin = 3.25, max_bin = 50.75, eps = 1e-8;
   bool use_unit_vector = false;
@@ -27,11 +27,11 @@ struct template_pair_options {
 template <backend B>
 struct template_geometry {
   using backend_type = B;
-  tensor<B, 2> aatype;           ///< [n, 22] one-hot
-  tensor<B, 2> pseudo_beta;      ///< [n, 3]
+  tensor<B, 2> aatype;            ///< [n, 22] one-hot
+  tensor<B, 2> pseudo_beta;       ///< [n, 3]
   tensor<B, 1> pseudo_beta_mask;  ///< [n]
-  rigid<B> backbone;             ///< [n], C on the x axis, N in the xy plane
-  tensor<B, 1> backbone_mask;    ///< [n], 1 where N, CA and C are known
+  rigid<B> backbone;              ///< [n], C on the x axis, N in the xy plane
+  tensor<B, 1> backbone_mask;     ///< [n], 1 where N, CA and C are known
 
   void visit(auto&& v) {
     v("aatype", aatype);
@@ -73,8 +73,8 @@ struct template_pair_embedder {
 
   tensor<B, 3> operator()(const tensor<B, 3>& features) const { return linear(features); }
 
-  /// The whole [n, n, 88]: bins of the pseudo-beta distance, both have a pseudo-beta, type of j, type of i, direction of
-  /// j's CA from frame i, both have a backbone. Everything is 0 where a backbone is missing.
+  /// The whole [n, n, 88]: bins of the pseudo-beta distance, both have a pseudo-beta, type of j, type of i, direction
+  /// of j's CA from frame i, both have a backbone. Everything is 0 where a backbone is missing.
   tensor<B, 3> features(const template_geometry<B>& x) const {
     return rows(options, x, x.aatype, x.pseudo_beta, x.pseudo_beta_mask, x.backbone.rotation, x.backbone.translation,
                 x.backbone_mask);
@@ -85,8 +85,8 @@ struct template_pair_embedder {
         [settings = options](const auto& shared, const auto&... of_rows) {
           return std::get<0>(shared)(rows(settings, std::get<1>(shared), of_rows...));
         },
-        std::tuple(linear, x), chunk_rows(n, 3 * n * D::template_pair_dim), x.aatype, x.pseudo_beta,
-        x.pseudo_beta_mask, x.backbone.rotation, x.backbone.translation, x.backbone_mask);
+        std::tuple(linear, x), chunk_rows(n, 3 * n * D::template_pair_dim), x.aatype, x.pseudo_beta, x.pseudo_beta_mask,
+        x.backbone.rotation, x.backbone.translation, x.backbone_mask);
   }
 
  private:

@@ -45,8 +45,8 @@ struct template_pair_stack_block {
   template <class B2>
   using rebind = template_pair_stack_block<B2, D>;
 
-  /// t [n, n, c_t], mask [n, n]: the new t. Dropout, where the key's rate is above 0 (AlphaFold2 trains with 0.25), acts
-  /// on whole rows or columns.
+  /// t [n, n, c_t], mask [n, n]: the new t. Dropout, where the key's rate is above 0 (AlphaFold2 trains with 0.25),
+  /// acts on whole rows or columns.
   tensor<B, 3> operator()(tensor<B, 3> t, const tensor<B, 2>& mask, const dropout_key& key = {}) const {
     if (!options.tri_mul_first) attend(t, mask, key);
     t = std::move(t) + dropout(tri_mul_out(t, mask), key.split(2), 0);

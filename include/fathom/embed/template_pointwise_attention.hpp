@@ -62,12 +62,10 @@ struct template_pointwise_attention {
     detail::expect_extents<4>("template_pointwise_attention", "t", t, {templates, n, z.extent(1), D::c_t});
     detail::expect_extents<1>("template_pointwise_attention", "the mask", mask, {templates});
     // Rows come first, so that chunks of them can be taken.
-    return chunked(
-        [](const auto& shared, const auto& z_rows, const auto& t_rows) {
-          return attend(std::get<0>(shared), std::get<1>(shared), z_rows, t_rows);
-        },
-        std::tuple(mha, mask_bias(mask, options.inf)),
-        chunk_rows(n, z.extent(1) * (4 * templates + 3) * heads * c), z, transpose(t, 0, 1));
+    return chunked([](const auto& shared, const auto& z_rows,
+                      const auto& t_rows) { return attend(std::get<0>(shared), std::get<1>(shared), z_rows, t_rows); },
+                   std::tuple(mha, mask_bias(mask, options.inf)),
+                   chunk_rows(n, z.extent(1) * (4 * templates + 3) * heads * c), z, transpose(t, 0, 1));
   }
 
  private:

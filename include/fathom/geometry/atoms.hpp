@@ -9,10 +9,10 @@ namespace fathom {
 /// Which atoms the residues of a sequence have, in both layouts, and the way from one to the other.
 template <backend B>
 struct atom_masks {
-  tensor<B, 2> atom14_atom_exists;                  ///< [n, 14]
-  tensor<B, 2> atom37_atom_exists;                  ///< [n, 37]
-  tensor<B, 2, index_t> residx_atom14_to_atom37;    ///< [n, 14]
-  tensor<B, 2, index_t> residx_atom37_to_atom14;    ///< [n, 37]
+  tensor<B, 2> atom14_atom_exists;                ///< [n, 14]
+  tensor<B, 2> atom37_atom_exists;                ///< [n, 37]
+  tensor<B, 2, index_t> residx_atom14_to_atom37;  ///< [n, 14]
+  tensor<B, 2, index_t> residx_atom37_to_atom14;  ///< [n, 37]
 };
 template <class B>
 atom_masks<B> make_atom_masks(const tensor<B, 1, index_t>& aatype) {
@@ -40,7 +40,8 @@ tensor<B, 3> atom37_to_atom14(const tensor<B, 3>& atoms, const tensor<B, 1, inde
   return pick(selection, atoms) * unsqueeze(residue_lookup<2>(t.restype_atom14_mask, aatype), 2);
 }
 
-/// True positions in the 14-column layout, under both names of atoms that nature cannot tell apart (AF2 Suppl. Alg. 26).
+/// True positions in the 14-column layout, under both names of atoms that nature cannot tell apart (AF2 Suppl. Alg.
+/// 26).
 template <backend B>
 struct atom14_truth {
   tensor<B, 3> positions, alt_positions;  ///< [n, 14, 3], 0 where not known

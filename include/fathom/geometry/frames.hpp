@@ -48,7 +48,8 @@ rigid_group_frames<B> atom37_to_frames(const tensor<B, 3>& positions, const tens
                                        const tensor<B, 1, index_t>& aatype, double eps = 1e-8) {
   const residue_table_set& t = residue_tables();
   const index_t n = aatype.extent(0);
-  const auto selection = residue_lookup<3>(selection_table(t.restype_rigid_group_base_atom37_idx, atom37_count), aatype);
+  const auto selection =
+      residue_lookup<3>(selection_table(t.restype_rigid_group_base_atom37_idx, atom37_count), aatype);
   const auto points = reshape<4>(pick(selection, positions), {n, rigid_group_count, 3, 3});
   const auto raw = from_3_points(select(points, 2, 0), select(points, 2, 1), select(points, 2, 2), eps);
 
@@ -111,7 +112,8 @@ tensor<B, R> previous_rows(const tensor<B, R>& x) {
 }
 }  // namespace detail
 
-/// Torsions from atoms: positions [n, 37, 3], mask [n, 37] (AF2 Suppl. 1.8.1; sin and cos over sqrt(sin^2 + cos^2 + eps)).
+/// Torsions from atoms: positions [n, 37, 3], mask [n, 37] (AF2 Suppl. 1.8.1; sin and cos over sqrt(sin^2 + cos^2 +
+/// eps)).
 template <class B>
 torsion_angles<B> atom37_to_torsion_angles(const tensor<B, 3>& positions, const tensor<B, 2>& mask,
                                            const tensor<B, 1, index_t>& aatype, double eps = 1e-8) {
@@ -120,8 +122,8 @@ torsion_angles<B> atom37_to_torsion_angles(const tensor<B, 3>& positions, const 
   const auto atoms = concatenate(std::vector{detail::previous_rows(positions), positions}, 1);
   const auto known = concatenate(std::vector{detail::previous_rows(mask), mask}, 1);
   const auto points = reshape<4>(pick(selection, atoms), {n, 7, 4, 3});
-  // Seen from the third atom, with the second on the negative x axis and the first in the xy plane, the fourth shows the
-  // angle in its y and z.
+  // Seen from the third atom, with the second on the negative x axis and the first in the xy plane, the fourth shows
+  // the angle in its y and z.
   const auto frame = from_3_points(select(points, 2, 1), select(points, 2, 2), select(points, 2, 0), eps);
   const auto fourth = invert_apply(frame, select(points, 2, 3));
   const auto sin_cos = unit_vector(concatenate(std::vector{slice(fourth, 2, 2, 3), slice(fourth, 2, 1, 2)}, 2), eps);

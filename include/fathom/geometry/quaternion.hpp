@@ -11,11 +11,10 @@ namespace fathom {
 /// Hamilton's product a b.
 template <class B, int R>
 tensor<B, R> quat_multiply(const tensor<B, R>& a, const tensor<B, R>& b) {
-  static constexpr double table[64] = {
-      1, 0, 0, 0, 0, -1, 0, 0,  0, 0,  -1, 0, 0, 0, 0,  -1,  // w
-      0, 1, 0, 0, 1, 0,  0, 0,  0, 0,  0,  1, 0, 0, -1, 0,   // x
-      0, 0, 1, 0, 0, 0,  0, -1, 1, 0,  0,  0, 0, 1, 0,  0,   // y
-      0, 0, 0, 1, 0, 0,  1, 0,  0, -1, 0,  0, 1, 0, 0,  0};  // z
+  static constexpr double table[64] = {1, 0, 0, 0, 0, -1, 0, 0,  0, 0,  -1, 0, 0, 0, 0,  -1,  // w
+                                       0, 1, 0, 0, 1, 0,  0, 0,  0, 0,  0,  1, 0, 0, -1, 0,   // x
+                                       0, 0, 1, 0, 0, 0,  0, -1, 1, 0,  0,  0, 0, 1, 0,  0,   // y
+                                       0, 0, 0, 1, 0, 0,  1, 0,  0, -1, 0,  0, 1, 0, 0,  0};  // z
   return bilinear_table(a, b, table);
 }
 
@@ -42,16 +41,15 @@ tensor<B, R> quat_inverse(const tensor<B, R>& q) {
 /// The matrix of v -> q v conj(q), without normalising q: |q|^2 times a rotation. q [..., 4] to [..., 3, 3].
 template <class B, int R>
 tensor<B, R + 1> quat_to_rot(const tensor<B, R>& q) {
-  static constexpr double table[144] = {
-      1, 0, 0,  0, 0, 1,  0, 0,  0,  0, -1, 0, 0, 0, 0, -1,  // w2 + x2 - y2 - z2
-      0, 0, 0, -2, 0, 0,  2, 0,  0,  0, 0,  0, 0, 0, 0, 0,   // 2 (xy - wz)
-      0, 0, 2,  0, 0, 0,  0, 2,  0,  0, 0,  0, 0, 0, 0, 0,   // 2 (xz + wy)
-      0, 0, 0,  2, 0, 0,  2, 0,  0,  0, 0,  0, 0, 0, 0, 0,   // 2 (xy + wz)
-      1, 0, 0,  0, 0, -1, 0, 0,  0,  0, 1,  0, 0, 0, 0, -1,  // w2 - x2 + y2 - z2
-      0, -2, 0, 0, 0, 0,  0, 0,  0,  0, 0,  2, 0, 0, 0, 0,   // 2 (yz - wx)
-      0, 0, -2, 0, 0, 0,  0, 2,  0,  0, 0,  0, 0, 0, 0, 0,   // 2 (xz - wy)
-      0, 2, 0,  0, 0, 0,  0, 0,  0,  0, 0,  2, 0, 0, 0, 0,   // 2 (yz + wx)
-      1, 0, 0,  0, 0, -1, 0, 0,  0,  0, -1, 0, 0, 0, 0, 1};  // w2 - x2 - y2 + z2
+  static constexpr double table[144] = {1, 0,  0,  0,  0, 1,  0, 0, 0, 0, -1, 0, 0, 0, 0, -1,  // w2 + x2 - y2 - z2
+                                        0, 0,  0,  -2, 0, 0,  2, 0, 0, 0, 0,  0, 0, 0, 0, 0,   // 2 (xy - wz)
+                                        0, 0,  2,  0,  0, 0,  0, 2, 0, 0, 0,  0, 0, 0, 0, 0,   // 2 (xz + wy)
+                                        0, 0,  0,  2,  0, 0,  2, 0, 0, 0, 0,  0, 0, 0, 0, 0,   // 2 (xy + wz)
+                                        1, 0,  0,  0,  0, -1, 0, 0, 0, 0, 1,  0, 0, 0, 0, -1,  // w2 - x2 + y2 - z2
+                                        0, -2, 0,  0,  0, 0,  0, 0, 0, 0, 0,  2, 0, 0, 0, 0,   // 2 (yz - wx)
+                                        0, 0,  -2, 0,  0, 0,  0, 2, 0, 0, 0,  0, 0, 0, 0, 0,   // 2 (xz - wy)
+                                        0, 2,  0,  0,  0, 0,  0, 0, 0, 0, 0,  2, 0, 0, 0, 0,   // 2 (yz + wx)
+                                        1, 0,  0,  0,  0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1};  // w2 - x2 - y2 + z2
   extents<R + 1> e{};
   for (std::size_t a = 0; a + 1 < static_cast<std::size_t>(R); ++a) e[a] = q.shape()[a];
   e[R - 1] = e[R] = 3;
@@ -87,8 +85,8 @@ struct rot_to_quat_op {
   template <class B, int R>
   static auto forward(const tensor<B, R>& r) {
     if (r.extent(-2) != 3 || r.extent(-1) != 3)
-      throw shape_error(detail::concat(name, ": expected rotations [..., 3, 3], got extents ",
-                                       to_string_extents(r.shape())));
+      throw shape_error(
+          detail::concat(name, ": expected rotations [..., 3, 3], got extents ", to_string_extents(r.shape())));
     extents<R - 1> e{};
     for (std::size_t a = 0; a < e.size(); ++a) e[a] = r.shape()[a];
     e[R - 2] = 4;

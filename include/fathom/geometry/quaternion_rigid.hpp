@@ -31,8 +31,8 @@ quaternion_rigid<B> identity_quaternion_rigid(const B& b, index_t n) {
   return {broadcast_to<2>(constant_table<1>(b, {4}, identity), {n, 4}), full<2>(b, {n, 3}, scalar_of<B>(0))};
 }
 
-/// One step of the backbone (AF2 Suppl. Alg. 23): update [n, 6] holds x, y, z of the quaternion (1, x, y, z), which turns
-/// first, then a translation seen from the frame as it was. The new quaternion is normalised.
+/// One step of the backbone (AF2 Suppl. Alg. 23): update [n, 6] holds x, y, z of the quaternion (1, x, y, z), which
+/// turns first, then a translation seen from the frame as it was. The new quaternion is normalised.
 template <class B>
 quaternion_rigid<B> compose_q_update(const quaternion_rigid<B>& frame, const tensor<B, 2>& update) {
   const auto turn = quat_multiply_by_vec(frame.quaternion, slice(update, 1, 0, 3));

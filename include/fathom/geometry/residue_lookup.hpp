@@ -43,8 +43,8 @@ tensor<B, R, index_t> residue_index_lookup(const host_tensor<std::int64_t>& tabl
   }
 }
 
-/// A table of numbers [21, ...], flattened to k columns, as 0/1 matrices [21, k, columns]: row k has its 1 at the number
-/// it holds, so that picking atoms is a matrix product on every backend.
+/// A table of numbers [21, ...], flattened to k columns, as 0/1 matrices [21, k, columns]: row k has its 1 at the
+/// number it holds, so that picking atoms is a matrix product on every backend.
 inline host_tensor<double> selection_table(const host_tensor<std::int64_t>& numbers, index_t columns) {
   const index_t rows = numbers.shape.front(), k = numbers.size() / rows;
   host_tensor<double> table({rows, k, columns});

@@ -38,8 +38,7 @@ tensor<B, R + 1> rotation_about_x(const tensor<B, R>& sin_cos) {
   extents<R + 1> e{};
   for (std::size_t a = 0; a + 1 < static_cast<std::size_t>(R); ++a) e[a] = sin_cos.shape()[a];
   e[R - 1] = e[R] = 3;
-  return reshape<R + 1>(linear_table(sin_cos, turn), e) +
-         constant_table<2>(sin_cos.backend(), {3, 3}, fixed);
+  return reshape<R + 1>(linear_table(sin_cos, turn), e) + constant_table<2>(sin_cos.backend(), {3, 3}, fixed);
 }
 
 }  // namespace fathom

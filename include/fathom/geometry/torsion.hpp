@@ -11,10 +11,10 @@ namespace fathom {
 template <backend B>
 struct residue_geometry {
   using backend_type = B;
-  rigid<B, 2> default_frames;      ///< [n, 8], each group in its parent, torsions 0; zeros where a group is absent
-  tensor<B, 3> atom14_group;       ///< [n, 14, 8], 1 at the group that carries the atom
-  tensor<B, 2> atom14_mask;        ///< [n, 14]
-  tensor<B, 3> atom14_positions;   ///< [n, 14, 3] in the frame of the group, Angstrom
+  rigid<B, 2> default_frames;     ///< [n, 8], each group in its parent, torsions 0; zeros where a group is absent
+  tensor<B, 3> atom14_group;      ///< [n, 14, 8], 1 at the group that carries the atom
+  tensor<B, 2> atom14_mask;       ///< [n, 14]
+  tensor<B, 3> atom14_positions;  ///< [n, 14, 3] in the frame of the group, Angstrom
 
   void visit(auto&& v) {
     v("default_frames", default_frames);
@@ -37,8 +37,8 @@ residue_geometry<B> make_residue_geometry(const tensor<B, 1, index_t>& aatype,
           residue_lookup<3>(t.restype_atom14_rigid_group_positions, aatype)};
 }
 
-/// Frames of all groups, [n, 8], from backbone frames [n] and torsions (sin, cos) [n, 7, 2] in the order pre-omega, phi,
-/// psi, chi1..4. The angles are not normalised here; chi2..4 turn with their predecessors (Alg. 24, lines 1-10).
+/// Frames of all groups, [n, 8], from backbone frames [n] and torsions (sin, cos) [n, 7, 2] in the order pre-omega,
+/// phi, psi, chi1..4. The angles are not normalised here; chi2..4 turn with their predecessors (Alg. 24, lines 1-10).
 template <class B>
 rigid<B, 2> torsion_angles_to_frames(const rigid<B>& backbone, const tensor<B, 3>& angles,
                                      const rigid<B, 2>& default_frames) {

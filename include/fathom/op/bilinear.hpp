@@ -36,9 +36,9 @@ tensor<B, R> bilinear_table(const tensor<B, R>& a, const tensor<B, R>& b, const 
 /// a x b over last axes of 3 coordinates.
 template <class B, int R>
 tensor<B, R> cross(const tensor<B, R>& a, const tensor<B, R>& b) {
-  static constexpr double table[27] = {0, 0, 0,  0, 0, 1, 0, -1, 0,  //
-                                       0, 0, -1, 0, 0, 0, 1, 0,  0,  //
-                                       0, 1, 0, -1, 0, 0, 0, 0,  0};
+  static constexpr double table[27] = {0, 0, 0,  0,  0, 1, 0, -1, 0,  //
+                                       0, 0, -1, 0,  0, 0, 1, 0,  0,  //
+                                       0, 1, 0,  -1, 0, 0, 0, 0,  0};
   return bilinear_table(a, b, table);
 }
 

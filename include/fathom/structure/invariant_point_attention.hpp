@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Invariant point attention (AF2 Suppl. Alg. 22): attention over residues by channels, by the pair representation and by
-// the distance of points that each residue places in space. Unchanged when all frames move together.
+// Invariant point attention (AF2 Suppl. Alg. 22): attention over residues by channels, by the pair representation and
+// by the distance of points that each residue places in space. Unchanged when all frames move together.
 #pragma once
 
 #include <cmath>
@@ -42,8 +42,7 @@ struct point_attention_options {
 template <backend B, evoformer_dims D>
 struct invariant_point_attention {
   using backend_type = B;
-  static constexpr index_t heads = D::no_heads_ipa, c = D::c_ipa, q_points = D::no_qk_points,
-                           v_points = D::no_v_points;
+  static constexpr index_t heads = D::no_heads_ipa, c = D::c_ipa, q_points = D::no_qk_points, v_points = D::no_v_points;
 
   linear<B, D::c_s, heads * c> linear_q;
   linear<B, D::c_s, 2 * heads * c> linear_kv;
@@ -101,13 +100,12 @@ struct invariant_point_attention {
     const auto kv_points = placed(linear_kv_points(s), local);
     const auto k_points = flat(slice(kv_points, 3, 0, q_points));
     // |q - k|^2 = |q|^2 - 2 q k + |k|^2: the first term shifts all keys alike and drops out of the softmax.
-    const auto q = concatenate(
-        std::vector{reshape<3>(linear_q(s), {n, heads, c}) * std::sqrt(1 / (3.0 * c)),
-                    flat(placed(linear_q_points(s), local)) * gamma},
-        2);
+    const auto q = concatenate(std::vector{reshape<3>(linear_q(s), {n, heads, c}) * std::sqrt(1 / (3.0 * c)),
+                                           flat(placed(linear_q_points(s), local)) * gamma},
+                               2);
     const auto k = concatenate(std::vector{slice(kv, 2, 0, c), k_points}, 2);
-    const auto v = concatenate(
-        std::vector{slice(kv, 2, c, 2 * c), flat(slice(kv_points, 3, q_points, q_points + v_points))}, 2);
+    const auto v =
+        concatenate(std::vector{slice(kv, 2, c, 2 * c), flat(slice(kv_points, 3, q_points, q_points + v_points))}, 2);
     const auto key_bias = transpose(sum_product(k_points, k_points), 0, 1) * (gamma * -0.5) +
                           unsqueeze(linear_b.bias, 1) * std::sqrt(1 / 3.0);
     return chunked(
@@ -118,9 +116,12 @@ struct invariant_point_attention {
   /// With a leading batch axis.
   tensor<B, 3> operator()(const tensor<B, 3>& s, const tensor<B, 4>& z, const rigid<B, 2>& frames,
                           const tensor<B, 2>& mask) const {
-    return batched([this](const auto& one_s, const auto& one_z, const auto& rotation, const auto& translation,
-                          const auto& one_mask) { return (*this)(one_s, one_z, {rotation, translation}, one_mask); },
-                   s, z, frames.rotation, frames.translation, mask);
+    return batched(
+        [this](const auto& one_s, const auto& one_z, const auto& rotation, const auto& translation,
+               const auto& one_mask) {
+          return (*this)(one_s, one_z, {rotation, translation}, one_mask);
+        },
+        s, z, frames.rotation, frames.translation, mask);
   }
 
  private:
@@ -150,15 +151,15 @@ struct invariant_point_attention {
     const auto& [k, v, key_bias, key_mask, pair_weight, out] = shared;
     const index_t r = q.extent(0);
     const auto pair_bias = matmul(unsqueeze(pair_weight, 0), transpose(z, 1, 2), std::sqrt(1 / 3.0));  // [r, heads, n]
-    const auto logits = matmul(permute(q, {1, 0, 2}), permute(k, {1, 2, 0})) + transpose(pair_bias, 0, 1) +
-                        unsqueeze(key_bias, 1);
+    const auto logits =
+        matmul(permute(q, {1, 0, 2}), permute(k, {1, 2, 0})) + transpose(pair_bias, 0, 1) + unsqueeze(key_bias, 1);
     const auto p = softmax(masked_logits(logits, query_mask, key_mask, settings.inf));  // [heads, r, n]
     const auto o = transpose(matmul(p, transpose(v, 0, 1)), 0, 1);                      // [r, heads, c + 3 v_points]
     const auto pairs = matmul(transpose(p, 0, 1), z);                                   // [r, heads, c_z]
 
     const auto points = permute(reshape<4>(slice(o, 2, c, c + 3 * v_points), {r, heads, 3, v_points}), {0, 2, 1, 3});
-    const auto seen = matmul(inverse_rotation(rotation),
-                             reshape<3>(points, {r, 3, heads * v_points}) - unsqueeze(translation, 2));
+    const auto seen =
+        matmul(inverse_rotation(rotation), reshape<3>(points, {r, 3, heads * v_points}) - unsqueeze(translation, 2));
     return out(concatenate(
         std::vector{reshape<2>(slice(o, 2, 0, c), {r, heads * c}), reshape<2>(seen, {r, 3 * heads * v_points}),
                     sqrt(sum(square(seen), 1) + settings.eps), reshape<2>(pairs, {r, heads * D::c_z})},

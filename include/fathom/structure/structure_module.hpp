@@ -17,8 +17,8 @@ namespace fathom {
 template <backend B>
 struct structure_step {
   using backend_type = B;
-  quaternion_rigid<B> frames;                ///< backbone frames [n]
-  rigid<B, 2> sidechain_frames;              ///< frames of all rigid groups [n, 8]; zero rotation where a group is absent
+  quaternion_rigid<B> frames;    ///< backbone frames [n]
+  rigid<B, 2> sidechain_frames;  ///< frames of all rigid groups [n, 8]; zero rotation where a group is absent
   tensor<B, 3> unnormalized_angles, angles;  ///< (sin, cos) [n, 7, 2]: pre-omega, phi, psi, chi1..4
   tensor<B, 2> state;                        ///< s [n, c_s]
   tensor<B, 3> positions;                    ///< atoms [n, 14, 3], 0 where an atom does not exist
@@ -50,7 +50,8 @@ struct predicted_structure {
   const tensor<B, 2>& single() const { return last().state; }
 };
 
-/// Inside, lengths are in units of trans_scale_factor Angstrom. `dropout` acts where its rate is above 0 (training: 0.1).
+/// Inside, lengths are in units of trans_scale_factor Angstrom. `dropout` acts where its rate is above 0 (training:
+/// 0.1).
 struct structure_module_options {
   index_t blocks = 8;
   double trans_scale_factor = 10;
@@ -98,8 +99,8 @@ struct structure_module {
   template <class B2>
   using rebind = structure_module<B2, D>;
 
-  /// single [n, c_s], pair [n, n, c_z], aatype [n] in 0..20, mask [n] of zeros and ones. Frames start as the identity, or
-  /// from `start` (Angstrom).
+  /// single [n, c_s], pair [n, n, c_z], aatype [n] in 0..20, mask [n] of zeros and ones. Frames start as the identity,
+  /// or from `start` (Angstrom).
   predicted_structure<B> operator()(const tensor<B, 2>& single, const tensor<B, 3>& pair,
                                     const tensor<B, 1, index_t>& aatype, const tensor<B, 1>& mask) const {
     return (*this)(single, pair, aatype, mask, identity_quaternion_rigid(single.backend(), single.extent(0)));
@@ -128,8 +129,7 @@ struct structure_module {
       step.unnormalized_angles = predicted.unnormalized;
       step.angles = predicted.angles;
       step.frames = {frames.quaternion, frames.translation * scale};
-      step.sidechain_frames =
-          torsion_angles_to_frames(step.frames.to_rigid(), step.angles, geometry.default_frames);
+      step.sidechain_frames = torsion_angles_to_frames(step.frames.to_rigid(), step.angles, geometry.default_frames);
       step.positions = frames_to_atom14(step.sidechain_frames, geometry);
       result.steps.push_back(std::move(step));
       // Rotations carry no gradient from one block to the next (Alg. 20, line 20).

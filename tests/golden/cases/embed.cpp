@@ -41,12 +41,12 @@ const golden::covers recycling_case("04_recycling_embedder", [](auto& run) {
 });
 
 const golden::covers extra_case("04_extra_msa_embedder", [](auto& run) {
-  run.values("in.feat", to_host(extra_msa_feature(run.template in_index<2>("extra_msa"),
-                                                  run.template in<2>("extra_has_deletion"),
-                                                  run.template in<2>("extra_deletion_value"))));
-  run.differentiable(std::array{"a"}, run.load(extra_msa_embedder<backend_t<decltype(run)>, dims>(run.backend())),
-                     [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); },
-                     run.template input<3>("feat"));
+  run.values("in.feat",
+             to_host(extra_msa_feature(run.template in_index<2>("extra_msa"), run.template in<2>("extra_has_deletion"),
+                                       run.template in<2>("extra_deletion_value"))));
+  run.differentiable(
+      std::array{"a"}, run.load(extra_msa_embedder<backend_t<decltype(run)>, dims>(run.backend())),
+      [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); }, run.template input<3>("feat"));
 });
 
 const golden::covers angle_case("04_template_angle_embedder", [](auto& run) {
@@ -54,10 +54,9 @@ const golden::covers angle_case("04_template_angle_embedder", [](auto& run) {
                                                         run.template in<4>("template_torsion_angles_sin_cos"),
                                                         run.template in<4>("template_alt_torsion_angles_sin_cos"),
                                                         run.template in<3>("template_torsion_angles_mask"))));
-  run.differentiable(std::array{"a"},
-                     run.load(template_single_embedder<backend_t<decltype(run)>, dims>(run.backend())),
-                     [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); },
-                     run.template input<3>("feat"));
+  run.differentiable(
+      std::array{"a"}, run.load(template_single_embedder<backend_t<decltype(run)>, dims>(run.backend())),
+      [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); }, run.template input<3>("feat"));
 });
 
 const golden::covers pair_case("04_template_pair_embedder", [](auto& run) {
@@ -70,14 +69,14 @@ const golden::covers pair_case("04_template_pair_embedder", [](auto& run) {
       run.template in<1>("template_pseudo_beta_mask"), module.options.eps);
   run.values("in.feat", to_host(module.features(geometry)));
   run.output("t", module(geometry), " from the template's geometry");
-  run.differentiable(std::array{"t"}, module,
-                     [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); },
-                     run.template input<3>("feat"));
+  run.differentiable(
+      std::array{"t"}, module, [](const auto& embed, const auto& feat) { return std::tuple(embed(feat)); },
+      run.template input<3>("feat"));
 });
 
 const golden::covers stack_case("04_template_pair_stack", [](auto& run) {
-  auto module = run.load(template_pair_stack<backend_t<decltype(run)>, dims>(
-      run.backend(), run.template option<index_t>("no_blocks")));
+  auto module = run.load(
+      template_pair_stack<backend_t<decltype(run)>, dims>(run.backend(), run.template option<index_t>("no_blocks")));
   module.set_options({run.template option<bool>("tri_mul_first")});
   const auto mask = run.template in<3>("mask");
   run.differentiable(
@@ -92,9 +91,7 @@ const golden::covers pointwise_case("04_template_pointwise_attention", [](auto& 
   const auto mask = run.template in<1>("template_mask");
   run.differentiable(
       std::array{"z"}, module,
-      [&](const auto& attend, const auto& t, const auto& z) {
-        return std::tuple(attend(t, z, golden::like(z, mask)));
-      },
+      [&](const auto& attend, const auto& t, const auto& z) { return std::tuple(attend(t, z, golden::like(z, mask))); },
       run.template input<4>("t"), run.template input<3>("z"));
 });
 

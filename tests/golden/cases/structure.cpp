@@ -58,11 +58,10 @@ const golden::covers angles_case("05_angle_resnet", [](auto& run) {
 
 const golden::covers transition_case("05_transition", [](auto& run) {
   using B = backend_t<decltype(run)>;
-  run.differentiable(std::array{"s"},
-                     run.load(structure_transition<B, dims::c_s>(run.backend(),
-                                                                 run.template option<index_t>("num_layers"))),
-                     [](const auto& module, const auto& s) { return std::tuple(module(s)); },
-                     run.template input<2>("s"));
+  run.differentiable(
+      std::array{"s"},
+      run.load(structure_transition<B, dims::c_s>(run.backend(), run.template option<index_t>("num_layers"))),
+      [](const auto& module, const auto& s) { return std::tuple(module(s)); }, run.template input<2>("s"));
 });
 
 const golden::covers atoms_case("05_torsion_to_all_atom", [](auto& run) {

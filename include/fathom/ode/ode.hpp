@@ -12,3 +12,4 @@
 #include <fathom/ode/tableau.hpp>
 #include <fathom/ode/tableau_dopri8.hpp>
 #include <fathom/ode/tableaus.hpp>
+#include <fathom/ode/tree_state.hpp>

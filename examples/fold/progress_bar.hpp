@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <string>
 
-#include <fathom/model/fold_model.hpp>
+#include <fathom/model/fold_progress.hpp>
 
 /// Shows residues, recycle, stage, ODE time t, evaluations and the time left.
 class progress_bar {

@@ -2,7 +2,7 @@
 // The Evoformer as a vector field: one full AlphaFold2 block, conditioned on the depth t, says how (m, z) moves.
 #pragma once
 
-#include <fathom/evoformer/block.hpp>
+#include <fathom/evoformer/evoformer_block.hpp>
 #include <fathom/evoformer/state.hpp>
 #include <fathom/nn/time_embedding.hpp>
 

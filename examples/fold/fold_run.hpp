@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Folding with one choice of dims; each choice is compiled in a translation unit of its own.
+#pragma once
+
+#include <functional>
+
+#include <fathom/features/features.hpp>
+#include <fathom/model/fold_progress.hpp>
+#include <fathom/model/prediction.hpp>
+
+#include "arguments.hpp"
+
+/// What a run reports beside its prediction.
+struct fold_outcome {
+  fathom::prediction prediction;
+  std::int64_t parameters = 0;
+  std::int64_t peak_bytes = 0;
+  double load_seconds = 0, fold_seconds = 0;
+};
+
+/// Bytes that folding `query` as asked will need at most.
+using fold_estimate = std::int64_t(const fold_arguments&, const fathom::features& query);
+using fold_runner = fold_outcome(const fold_arguments&, const fathom::features& query,
+                                 const std::function<void(const fathom::fold_progress&)>& progress);
+
+fold_estimate estimate_alphafold2, estimate_small;
+fold_runner run_alphafold2, run_small;

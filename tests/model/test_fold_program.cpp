@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program fold from outside: exit codes, messages, the files it leaves.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include <fathom/io/atomic_file.hpp>
+#include <fathom/io/parameters.hpp>
+#include <fathom/io/structure.hpp>
+#include <fathom/io/text_file.hpp>
+#include <fathom/metrics/geometry_check.hpp>
+#include <nlohmann/json.hpp>
+
+#ifdef FATHOM_FOLD
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct folder {
+  fs::path path;
+  folder() {
+    std::string name = (fs::temp_directory_path() / "fathom_fold_XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~folder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+struct run {
+  int code = -1;
+  std::string text;
+};
+
+/// Runs fold with these arguments and collects what it says.
+run fold(const std::string& arguments) {
+  run result;
+  std::FILE* pipe = popen((std::string(FATHOM_FOLD) + " " + arguments + " 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char buffer[4096];
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) result.text.append(buffer, n);
+  const int status = pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return result;
+}
+
+std::set<std::string> files_in(const fs::path& path) {
+  std::set<std::string> names;
+  if (fs::exists(path))
+    for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+std::string write(const fs::path& path, const std::string& text) {
+  fathom::io::write_file(path, text);
+  return path.string();
+}
+
+const std::string quick = "--dims small --clusters 8 --extra 8 --recycles 1 --solver euler --steps 1 --threads 2 ";
+const std::string alignment =
+    ">query\nMKVLAXGWYRHE\n>one\nMKVLA-GWYRHD\n>two\nMRVLAaGGWY-HE\n>three\nMKILASGWFRHE\n";
+
+}  // namespace
+
+TEST_CASE("model: fold writes a structure and a summary that agree with each other") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto out = at.path / "out";
+  const auto r = fold(target + " " + quick + "-o " + out.string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(files_in(out) == std::set<std::string>{"ranked_0.cif", "ranked_0.pdb", "summary.json"});
+  CHECK(r.text.find("means nothing") != std::string::npos);
+
+  const auto summary = nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
+  CHECK(summary["residues"] == 12);
+  CHECK(summary["solver"]["evaluations"] == 2);
+  for (const char* what : {"m", "z", "frames"}) CHECK(summary["rms_displacement"][what].get<double>() > 0);
+
+  for (const char* name : {"ranked_0.pdb", "ranked_0.cif"}) {
+    CAPTURE(name);
+    const auto chain = fathom::io::read_structure(out / name);
+    CHECK(chain.sequence() == "MKVLAXGWYRHE");
+    const auto report = fathom::metrics::geometry_check(chain);
+    CHECK(report.not_finite == 0);
+    CHECK(report.missing_atoms == 0);
+    CHECK(report.within(0.02, 2.0));
+    // X is written as UNK with N CA C O.
+    for (int column = 0; column < fathom::atom37_count; ++column) CHECK(chain.has(5, column) == (column < 3 || column == 4));
+  }
+}
+
+TEST_CASE("model: fold gives the same bytes for any number of threads") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  std::string first;
+  for (const char* threads : {"1", "2", "3"}) {
+    const auto out = at.path / threads;
+    const auto r = fold(target + " --dims small --clusters 8 --extra 8 --solver heun --steps 1 --threads " + threads +
+                        " -o " + out.string());
+    INFO(r.text);
+    REQUIRE(r.code == 0);
+    const auto text = fathom::io::read_text(out / "ranked_0.pdb");
+    if (first.empty()) first = text;
+    CHECK(text == first);
+  }
+}
+
+TEST_CASE("model: fold refuses bad input with exit code 2, a reason, and no output") {
+  folder at;
+  const auto good = write(at.path / "good.a3m", alignment);
+  const struct {
+    std::string name, arguments, says;
+  } cases[] = {
+      {"absent", (at.path / "absent.a3m").string(), "absent.a3m"},
+      {"empty", write(at.path / "empty.a3m", ""), "empty.a3m"},
+      {"ragged", write(at.path / "ragged.a3m", ">q\nMKVL\n>r\nMKV\n"), "ragged.a3m"},
+      {"letter", write(at.path / "letter.a3m", ">q\nMK1L\n"), "letter.a3m"},
+      {"magic", good + " --model " + write(at.path / "w.safetensors", "this is no weight file"), "w.safetensors"},
+      {"truncated", good + " --model " + write(at.path / "t.safetensors", std::string("\xff\0\0\0\0\0\0\0{", 9)),
+       "t.safetensors"},
+      {"reference", good + " --reference " + write(at.path / "ref.pdb", "nothing here\n"), "ref.pdb"},
+      {"solver", good + " --solver nonsense", "euler, midpoint"},
+  };
+  for (const auto& one : cases) {
+    CAPTURE(one.name);
+    const auto out = at.path / ("out_" + one.name);
+    const auto r = fold(one.arguments + " " + (one.name == "solver" ? "--dims small" : quick) + " -o " + out.string());
+    INFO(r.text);
+    CHECK(r.code == 2);
+    CHECK(r.text.find(one.says) != std::string::npos);
+    CHECK(files_in(out).empty());
+  }
+}
+
+TEST_CASE("model: fold lists every weight that does not fit, and refuses NaN") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  fathom::host_tensor<float> odd({2, 3}, 1.0f);
+  fathom::io::write_safetensors(at.path / "w.safetensors",
+                                {fathom::io::named_tensor::own("input_embedder.linear_tf_m.weight", odd),
+                                 fathom::io::named_tensor::own("nobody.asked", odd)});
+  const auto r = fold(target + " " + quick + "--model " + (at.path / "w.safetensors").string() + " -o " +
+                      (at.path / "out").string());
+  INFO(r.text);
+  CHECK(r.code == 2);
+  CHECK(r.text.find("unexpected: nobody.asked") != std::string::npos);
+  CHECK(r.text.find("wrong shape: input_embedder.linear_tf_m.weight") != std::string::npos);
+  CHECK(r.text.find("missing: structure_module.ipa.head_weights") != std::string::npos);
+  CHECK(files_in(at.path / "out").empty());
+}
+
+TEST_CASE("model: fold refuses a budget of memory that is too small, before it starts") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto r = fold(target + " " + quick + "--memory 1MB -o " + (at.path / "out").string());
+  INFO(r.text);
+  CHECK(r.code == 4);
+  CHECK(r.text.find("--memory allows") != std::string::npos);
+  CHECK(files_in(at.path / "out").empty());
+}
+
+TEST_CASE("model: fold says so when it cannot write, and leaves nothing behind") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto blocked = write(at.path / "file", "a file where the folder should be");
+  const auto r = fold(target + " " + quick + "-o " + blocked + "/out");
+  INFO(r.text);
+  CHECK(r.code == 4);
+  CHECK(r.text.find("file") != std::string::npos);
+}
+
+TEST_CASE("model: fold --check describes alignments and structures without folding") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto a = fold(target + " --check");
+  INFO(a.text);
+  CHECK(a.code == 0);
+  CHECK(a.text.find("4 sequences over 12 residues") != std::string::npos);
+  const auto s = fold(std::string(FATHOM_SOURCE_DIR) + "/examples/data/1a3a.pdb --check");
+  INFO(s.text);
+  CHECK(s.code == 0);
+  CHECK(s.text.find("145 residues") != std::string::npos);
+  CHECK(fold(write(at.path / "bad.pdb", "ATOM  nonsense\n") + " --check").code == 2);
+}
+
+TEST_CASE("model: Ctrl-C stops fold with code 130 and leaves no file") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto out = (at.path / "out").string();
+  int report[2];
+  REQUIRE(pipe(report) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    dup2(report[1], 2);
+    close(report[0]);
+    // Far more steps than anyone waits for.
+    execl(FATHOM_FOLD, FATHOM_FOLD, target.c_str(), "--dims", "small", "--clusters", "8", "--extra", "8", "--solver",
+          "euler", "--steps", "100000", "--threads", "1", "-o", out.c_str(), static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  close(report[1]);
+  std::string text;
+  char c;
+  while (text.find("trunk") == std::string::npos && read(report[0], &c, 1) == 1) text += c;
+  kill(child, SIGINT);
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(report[0]);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  CHECK(files_in(out).empty());
+}
+
+#else
+
+TEST_CASE("model: the program fold is not built here") { MESSAGE("skipped: FATHOM_BUILD_EXAMPLES is off"); }
+
+#endif

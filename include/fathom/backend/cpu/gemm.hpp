@@ -36,7 +36,8 @@ inline index_t balanced(index_t extent, index_t largest, index_t unit) {
 inline gemm_tiling tile_gemm(index_t m, index_t n, index_t k) {
   using detail::balanced;
   using detail::ceil_div;
-  constexpr index_t smallest = index_t(1) << 20, wanted = 32, few = 16;
+  constexpr index_t smallest = index_t(1) << 20, few = 16;
+  const index_t wanted = k >= 1024 ? 16 : 32;
   gemm_tiling t{m, n, std::max<index_t>(k, 1), 1, 1, 1};
   const index_t work = m * n * t.tile_k;
   if (work <= smallest) return t;

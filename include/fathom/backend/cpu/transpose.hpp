@@ -28,28 +28,35 @@ FATHOM_INLINE void transpose_square(pack<double, 16>* rows) {
   rows[0] = upper;
 }
 
+// Bands of a few rows, so that result rows are written by half a cache line or a whole one, and as many source lines
+// stay in the first cache; whole lines where all result rows fall into one set of it.
 template <class T>
 struct transpose_rows {
+  static constexpr index_t L = pack_size<T, 16>;
+
+  static FATHOM_INLINE void square(const T* from, index_t from_stride, T factor, T* to, index_t to_stride) {
+    pack<T, 16> values[L];
+    for (index_t i = 0; i < L; ++i) load(values[i], from + i * from_stride);
+    transpose_square(values);
+    for (index_t i = 0; i < L; ++i) {
+      values[i] *= factor;
+      store(values[i], to + i * to_stride);
+    }
+  }
   template <int>
   static FATHOM_INLINE void run(index_t rows, index_t columns, T factor, const T* from, index_t from_stride, T* to,
                                 index_t to_stride) {
-    constexpr index_t L = pack_size<T, 16>;
-    index_t row = 0;
-    for (; row + L <= rows; row += L) {
-      index_t c = 0;
-      for (; c + L <= columns; c += L) {
-        pack<T, 16> values[L];
-        for (index_t i = 0; i < L; ++i) load(values[i], from + (row + i) * from_stride + c);
-        transpose_square(values);
-        for (index_t i = 0; i < L; ++i) {
-          values[i] *= factor;
-          store(values[i], to + (c + i) * to_stride + row);
-        }
-      }
-      for (; c < columns; ++c)
-        for (index_t i = 0; i < L; ++i) to[c * to_stride + row + i] = factor * from[(row + i) * from_stride + c];
+    const index_t band = to_stride * static_cast<index_t>(sizeof(T)) % 4096 == 0 ? 16 : 8;
+    const index_t whole_rows = rows / L * L, whole_columns = columns / L * L;
+    for (index_t first = 0; first < whole_rows; first += band) {
+      const index_t last = first + band < whole_rows ? first + band : whole_rows;
+      for (index_t c = 0; c < whole_columns; c += L)
+        for (index_t row = first; row < last; row += L)
+          square(from + row * from_stride + c, from_stride, factor, to + c * to_stride + row, to_stride);
+      for (index_t c = whole_columns; c < columns; ++c)
+        for (index_t row = first; row < last; ++row) to[c * to_stride + row] = factor * from[row * from_stride + c];
     }
-    for (; row < rows; ++row)
+    for (index_t row = whole_rows; row < rows; ++row)
       for (index_t c = 0; c < columns; ++c) to[c * to_stride + row] = factor * from[row * from_stride + c];
   }
 };

@@ -199,7 +199,8 @@ struct rebind_of<X, B2> {
 };
 template <class B, int R, class T, class B2>
 struct rebind_of<tensor<B, R, T>, B2> {
-  using type = tensor<B2, R, T>;
+  // Real tensors take the scalar of their new backend; integers stay what they are.
+  using type = tensor<B2, R, std::conditional_t<std::is_same_v<T, scalar_of<B>>, scalar_of<B2>, T>>;
 };
 template <class X, class A, class B2>
 struct rebind_of<std::vector<X, A>, B2> {

@@ -9,11 +9,21 @@
 #include <fathom/op/matmul.hpp>
 
 #if __has_include(<xtensor/views/xview.hpp>)
-#include <xtensor/views/xstrided_view.hpp>
 #include <xtensor/views/xview.hpp>
 #else
-#include <xtensor/xstrided_view.hpp>
 #include <xtensor/xview.hpp>
+#endif
+
+// clang 19 does not compile xt::xarray of xtensor 0.24 (ambiguous rebind_container).
+#if !defined(__clang__) || __clang_major__ < 19 || XTENSOR_VERSION_MAJOR > 0 || XTENSOR_VERSION_MINOR > 24
+#define WITH_RUN_TIME_RANK 1
+#if __has_include(<xtensor/views/xstrided_view.hpp>)
+#include <xtensor/containers/xarray.hpp>
+#include <xtensor/views/xstrided_view.hpp>
+#else
+#include <xtensor/xarray.hpp>
+#include <xtensor/xstrided_view.hpp>
+#endif
 #endif
 
 using namespace fathom;
@@ -84,6 +94,7 @@ TEST_CASE("backend: views that are not contiguous are copied in their own order"
   CHECK(to_host(row).data == std::vector<double>{20, 21, 22, 23});
 }
 
+#ifdef WITH_RUN_TIME_RANK
 TEST_CASE("backend: the rank of an xarray is checked") {
   const reference<double> b;
   const xt::xarray<double> x = counted<double>();
@@ -96,6 +107,21 @@ TEST_CASE("backend: the rank of an xarray is checked") {
   }
   CHECK_THROWS_AS((void)borrow_xtensor<4>(b, x), shape_error);
 }
+
+TEST_CASE("backend: a strided view is borrowed as it lies, one that runs backwards is refused") {
+  const reference<double> b;
+  const auto x = counted<double>();
+  const auto part = xt::strided_view(x, {xt::all(), xt::range(1, 3), xt::range(0, 4, 2)});
+  const auto t = borrow_xtensor<3>(b, part);
+  CHECK(t.data() == x.data() + 4);
+  CHECK(t.strides() == extents<3>{12, 4, 2});
+  check_equal(t, xt::xtensor<double, 3>(part));
+  const auto backwards = xt::strided_view(x, {xt::all(), xt::all(), xt::range(3, xt::placeholders::_, -1)});
+  CHECK_THROWS_AS((void)borrow_xtensor<3>(b, backwards), shape_error);
+  check_equal(from_xtensor<3>(b, backwards), xt::xtensor<double, 3>(backwards));
+}
+
+#endif
 
 TEST_CASE_TEMPLATE("backend: borrowed memory is never overwritten by in-place operations", B, reference<double>,
                    cpu<double>) {
@@ -114,19 +140,6 @@ TEST_CASE_TEMPLATE("backend: borrowed memory is never overwritten by in-place op
   auto own = from_xtensor(b, x);
   const double* const data = own.data();
   CHECK((std::move(own) + ones).data() == data);
-}
-
-TEST_CASE("backend: a strided view is borrowed as it lies, one that runs backwards is refused") {
-  const reference<double> b;
-  const auto x = counted<double>();
-  const auto part = xt::strided_view(x, {xt::all(), xt::range(1, 3), xt::range(0, 4, 2)});
-  const auto t = borrow_xtensor<3>(b, part);
-  CHECK(t.data() == x.data() + 4);
-  CHECK(t.strides() == extents<3>{12, 4, 2});
-  check_equal(t, xt::xtensor<double, 3>(part));
-  const auto backwards = xt::strided_view(x, {xt::all(), xt::all(), xt::range(3, xt::placeholders::_, -1)});
-  CHECK_THROWS_AS((void)borrow_xtensor<3>(b, backwards), shape_error);
-  check_equal(from_xtensor<3>(b, backwards), xt::xtensor<double, 3>(backwards));
 }
 
 TEST_CASE("backend: tensors become xtensors") {

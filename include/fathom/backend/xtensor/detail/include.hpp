@@ -3,12 +3,10 @@
 #pragma once
 
 #if __has_include(<xtensor/containers/xtensor.hpp>)
-#include <xtensor/containers/xarray.hpp>
 #include <xtensor/containers/xbuffer_adaptor.hpp>
 #include <xtensor/containers/xtensor.hpp>
 #include <xtensor/core/xiterator.hpp>
 #else
-#include <xtensor/xarray.hpp>
 #include <xtensor/xbuffer_adaptor.hpp>
 #include <xtensor/xiterator.hpp>
 #include <xtensor/xtensor.hpp>

@@ -12,6 +12,7 @@
 
 #include <fathom/autodiff/gradient.hpp>
 #include <fathom/evoformer/evoformer.hpp>
+#include <fathom/op/random.hpp>
 
 #include "common.hpp"
 #include "peer.hpp"
@@ -54,10 +55,8 @@ const evoformer_block<B, alphafold2>& block() {
 }
 
 msa_pair<B> state(index_t s, index_t n) {
-  return {detail::drawn(full<3>(processor(), {s, n, alphafold2::c_m}, 0.0f),
-                        [](std::uint64_t i) { return normal_quantile(philox_uniform(1, i)); }),
-          detail::drawn(full<3>(processor(), {n, n, alphafold2::c_z}, 0.0f),
-                        [](std::uint64_t i) { return normal_quantile(philox_uniform(2, i)); })};
+  return {random_normal<3>(processor(), {s, n, alphafold2::c_m}, 1),
+          random_normal<3>(processor(), {n, n, alphafold2::c_z}, 2)};
 }
 
 /// Multiply-adds of one forward block, twice: products only.

@@ -7,6 +7,7 @@
 #include <fathom/backend/reference.hpp>
 #include <fathom/evoformer/evoformer.hpp>
 #include <fathom/ode/ode.hpp>
+#include <fathom/op/random.hpp>
 
 using namespace fathom;
 
@@ -23,7 +24,7 @@ struct gated_pair_field {
   template <class B2>
   using rebind = gated_pair_field<B2, D>;
 
-  msa_pair<B> operator()(const time<B>&, const msa_pair<B>& y, const masks<B>& mask) const {
+  msa_pair<B> operator()(const ode_time<B>&, const msa_pair<B>& y, const masks<B>& mask) const {
     const auto z = layer_norm_z(y.z);
     return {.m = zeros_like(y.m), .z = gate(linear_g(z), linear_v(z)) + opm(y.m, mask.msa)};
   }
@@ -38,8 +39,8 @@ template <class B>
 std::pair<double, double> loss_and_gradient_norm(const B& b) {
   const index_t sequences = 5, residues = 9;
   const auto field = initialise(gated_pair_field<B, my_dims>(b), {.seed = 1, .final_scale = 0.5});
-  const msa_pair<B> y0{full<3>(b, {sequences, residues, my_dims::c_m}, scalar_of<B>(0.3)),
-                       full<3>(b, {residues, residues, my_dims::c_z}, scalar_of<B>(0.1))};
+  const msa_pair<B> y0{random_normal<3>(b, {sequences, residues, my_dims::c_m}, 1),
+                       random_normal<3>(b, {residues, residues, my_dims::c_z}, 2)};
 
   const auto [loss, gradient] = value_and_gradient(
       [&](const auto& f) {

@@ -36,7 +36,7 @@ struct pair_state {
 /// da/dt = -sin(t) b_0 + 0.1 a, db/dt = -0.3 b (coupled in one direction so that a closed form exists for b).
 struct pair_field {
   template <class B>
-  pair_state<B> operator()(const fathom::time<B>& t, const pair_state<B>& y) const {
+  pair_state<B> operator()(const fathom::ode_time<B>& t, const pair_state<B>& y) const {
     return {y.a * 0.1 + t, y.b * (-0.3)};
   }
 };
@@ -106,7 +106,7 @@ TEST_CASE_TEMPLATE("ode: adaptive steps of a tree: the norm is the larger leaf's
 TEST_CASE("ode: a mask leaves padding out of the mean, and what stands there changes nothing") {
   using B = cpu<double>;
   const B b;
-  const auto field = [](const fathom::time<B>&, const tensor<B, 1>& y) { return y * (-0.5) + square(y) * 0.1; };
+  const auto field = [](const fathom::ode_time<B>&, const tensor<B, 1>& y) { return y * (-0.5) + square(y) * 0.1; };
   const auto solve = [&](std::vector<double> values, std::vector<double> mask) {
     const auto n = static_cast<index_t>(values.size());
     ode::options<tensor<B, 1>> option{.record_steps = true};
@@ -130,7 +130,7 @@ TEST_CASE("ode: a mask leaves padding out of the mean, and what stands there cha
 
 TEST_CASE("ode: failures name the leaf") {
   using B = reference<double>;
-  const auto bad = [](const fathom::time<B>& t, const pair_state<B>& y) {
+  const auto bad = [](const fathom::ode_time<B>& t, const pair_state<B>& y) {
     return pair_state<B>{y.a, item(t) > 0.5 ? log(y.b * 0.0 - 1.0) : y.b};
   };
   const auto s = ode::solve(bad, start(B{}), {0, 1}, ode::dopri5{}, ode::i{.rtol = 1e-6, .atol = 1e-6},
@@ -150,7 +150,7 @@ TEST_CASE("ode: failures name the leaf") {
 
 TEST_CASE("ode: the field's shape is checked") {
   using B = reference<double>;
-  const auto wrong = [](const fathom::time<B>&, const pair_state<B>& y) { return pair_state<B>{zeros<1>(B{}, {4}), y.b}; };
+  const auto wrong = [](const fathom::ode_time<B>&, const pair_state<B>& y) { return pair_state<B>{zeros<1>(B{}, {4}), y.b}; };
   CHECK_THROWS_WITH_AS(ode::solve(wrong, start(B{}), {0, 1}, ode::euler{}, ode::fixed_steps{1}),
                        doctest::Contains("leaf 0 of the state has extents [3], the field returned [4]"), shape_error);
 }
@@ -188,7 +188,7 @@ TEST_CASE("ode: taping a solve gives the gradient of its discrete map") {
 TEST_CASE("ode: steps of a tree allocate nothing once scratch exists but what the field returns") {
   using B = cpu<float>;
   using Y = pair_state<B>;
-  const auto field = [](const fathom::time<B>&, const Y& y, Y& out) {
+  const auto field = [](const fathom::ode_time<B>&, const Y& y, Y& out) {
     ode::state_traits<Y>::combine(out, y, std::array<double, 1>{-1.5}, std::array<const Y*, 1>{&y});
   };
   const auto y0 = start(B{});

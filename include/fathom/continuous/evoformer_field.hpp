@@ -31,7 +31,7 @@ struct evoformer_field {
   template <class B2>
   using rebind = evoformer_field<B2, D>;
 
-  msa_pair<B> operator()(const time<B>& t, const msa_pair<B>& y, const masks<B>& mask,
+  msa_pair<B> operator()(const ode_time<B>& t, const msa_pair<B>& y, const masks<B>& mask,
                          const dropout_key& dropout = {}) const {
     const auto condition = time_mlp(t);
     const auto part = [&](index_t from, index_t n) { return slice(condition, 0, from, from + n); };

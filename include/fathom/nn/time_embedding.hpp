@@ -26,7 +26,7 @@ struct time_embedding {
   using rebind = time_embedding<B2, Out, Hidden>;
 
   /// [Out]
-  tensor<B, 1> operator()(const time<B>& t) const {
+  tensor<B, 1> operator()(const ode_time<B>& t) const {
     return linear_2(tanh(linear_1(reshape<1>(t, {1}))));
   }
 };

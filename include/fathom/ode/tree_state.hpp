@@ -276,7 +276,7 @@ struct state_traits<Y> {
 
  public:
   using backend_type = tree::backend_of_t<Y>;
-  using time_type = fathom::time<backend_type>;
+  using time_type = fathom::ode_time<backend_type>;
   using scalar_type = scalar_of<backend_type>;
 
   static backend_type backend(const Y& y) {

@@ -127,9 +127,10 @@ concept any_tensor = detail::is_tensor<std::remove_cvref_t<X>>::value;
 template <class B>
 using scalar_of = typename B::scalar;
 
-/// Depth t of a continuous network as a value of the backend, so that its gradient exists.
+/// Depth t of a continuous network as a value of the backend, so that its gradient exists. (`time` would collide with
+/// the C library's function wherever fathom is a used namespace.)
 template <class B>
-using time = tensor<B, 0>;
+using ode_time = tensor<B, 0>;
 
 namespace detail {
 template <class T>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fathom/backend/cpu/blas.hpp>
 #include <fathom/backend/cpu/thread_pool.hpp>
+#include <fathom/backend/cpu/transpose.hpp>
 
 namespace fathom::cpu_kernels {
 
@@ -30,37 +31,35 @@ inline index_t balanced(index_t extent, index_t largest, index_t unit) {
 }
 }  // namespace detail
 
-/// Pure function of the extents, measured on the products of an Evoformer block: tiles as wide as the result up to
-/// 1024 columns (BLAS packs the second operand once per tile) and about 32 of them where the product is large enough,
-/// none so small that packing dominates; k is split only where there are too few tiles to share.
+/// Pure function of the extents, measured on the products of an Evoformer block: the largest of a list of tiles that
+/// leaves 16 of them or more, tall ones first (BLAS packs the second operand once per tile), none below about a million
+/// multiply-adds. k is split only where there are still too few tiles to share.
 inline gemm_tiling tile_gemm(index_t m, index_t n, index_t k) {
   using detail::balanced;
   using detail::ceil_div;
   constexpr index_t smallest = index_t(1) << 20, few = 16;
-  const index_t wanted = k >= 1024 ? 16 : 32;
+  constexpr index_t shapes[][2] = {{512, 1024}, {256, 1024}, {256, 512}, {256, 256}, {256, 128}, {128, 128}, {64, 128}};
   gemm_tiling t{m, n, std::max<index_t>(k, 1), 1, 1, 1};
   const index_t work = m * n * t.tile_k;
   if (work <= smallest) return t;
-  const auto cut = [&](index_t widest, index_t tallest) {
-    t.tile_n = balanced(n, widest, 16);
+  const auto cut = [&](index_t tall, index_t wide) {
+    t.tile_n = balanced(n, wide, 16);
     t.columns = ceil_div(n, t.tile_n);
-    const index_t enough = ceil_div(smallest, t.tile_n * t.tile_k);
-    t.tile_m = balanced(m, std::min(tallest, std::max({index_t(64), enough, ceil_div(m * t.columns, wanted)})), 16);
+    t.tile_m = balanced(m, std::max(tall, smallest / (t.tile_n * t.tile_k)), 16);
     t.rows = ceil_div(m, t.tile_m);
   };
-  cut(1024, std::max<index_t>(512, smallest / (std::min<index_t>(n, 1024) * t.tile_k)));
-  if (t.tiles() >= few && (k < 4096 || m * n > (index_t(1) << 19))) return t;
-  if (k < 2048) {
-    cut(256, 512);
-    return t;
+  for (const auto& shape : shapes) {
+    cut(shape[0], shape[1]);
+    if (t.tiles() >= few) break;
   }
+  if (k < 4096 || (t.tiles() >= few && m * n > (index_t(1) << 19))) return t;
   // Long sums of small results (weight gradients): partial sums over chunks of k, added in a fixed order.
   t.tile_n = balanced(n, 512, 16);
   t.columns = ceil_div(n, t.tile_n);
   t.tile_m = balanced(m, 256, 16);
   t.rows = ceil_div(m, t.tile_m);
   const index_t room = std::max<index_t>(1, (index_t(1) << 21) / (m * n));
-  const index_t shares = m * n <= 2048 ? work >> 19 : ceil_div(wanted, t.tiles());
+  const index_t shares = m * n <= 2048 ? work >> 19 : ceil_div(2 * few, t.tiles());
   t.chunks = std::max<index_t>(1, std::min({shares, k / 512, room}));
   t.tile_k = ceil_div(k, t.chunks);
   t.chunks = ceil_div(k, t.tile_k);
@@ -137,8 +136,20 @@ template <class T, class Epilogue = no_epilogue>
 void gemm(thread_pool& pool, bool trans_a, bool trans_b, index_t m, index_t n, index_t k, T alpha, const T* a,
           index_t lda, const T* b, index_t ldb, T beta, T* c, index_t ldc, Epilogue&& epilogue = {}) {
   if (m <= 0 || n <= 0) return;
-  const detail::gemm_operands<T> p{trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+  detail::gemm_operands<T> p{trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
   const gemm_tiling t = tile_gemm(m, n, k);
+  // BLAS packs a transposed second operand slowly, and again for every tile: turned once where rows are long.
+  const bool turn = trans_b && k >= 512 && t.rows >= 2 && n > 16;
+  const auto turned = pool.scratch<T>(pool.current_worker(), turn ? n * k : 0);
+  if (turn) {
+    pool.parallel_for(detail::ceil_div(n, 32), [&](index_t task, int) {
+      const index_t j = task * 32;
+      transpose(std::min<index_t>(32, n - j), k, T(1), b + j * ldb, ldb, turned.data() + j, n);
+    });
+    p.trans_b = false;
+    p.b = turned.data();
+    p.ldb = n;
+  }
   if (t.chunks > 1) {
     detail::gemm_split(pool, p, t, epilogue);
     return;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <concepts>
 #include <limits>
+#include <vector>
 
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
@@ -21,6 +22,11 @@ struct fixed_steps {
 /// Steps of length h; the last one is shortened to end at t1.
 struct fixed_step {
   double h = 0.1;
+};
+
+/// Steps from one of these times to the next; the first is t0, the last t1.
+struct fixed_grid {
+  std::vector<double> times;
 };
 
 /// Limits that every adaptive control shares. After a trial step with scaled error E the next step is
@@ -58,7 +64,8 @@ struct pid {
 template <class C>
 concept adaptive_control = std::same_as<C, i> || std::same_as<C, pi> || std::same_as<C, pid>;
 template <class C>
-concept fixed_control = std::same_as<C, fixed_steps> || std::same_as<C, fixed_step>;
+concept fixed_control = std::same_as<C, fixed_steps> || std::same_as<C, fixed_step> ||
+                        std::same_as<C, fixed_grid>;
 
 namespace detail {
 

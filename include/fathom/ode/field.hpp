@@ -2,7 +2,9 @@
 // Calling the right-hand side: counts evaluations and serves fields that return or fill in their result.
 #pragma once
 
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -24,8 +26,17 @@ concept filling_field = requires(const F& f, const typename state_traits<Y>::tim
   { f(t, y, out) } -> std::same_as<void>;
 };
 
+/// A sum of parts, f = g_0 + ... + g_(n-1), for splitting methods: field.parts() and field.part(i, t, y) = g_i(t, y).
+/// Where field.advance(i, t, h, y) = y + h g_i(t, y) exists it is used, so that a residual layer keeps its own rounding.
 template <class F, class Y>
-concept vector_field = ode_state<Y> && (returning_field<F, Y> || filling_field<F, Y>);
+concept split_field =
+    requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, std::size_t n) {
+      { f.parts() } -> std::convertible_to<std::size_t>;
+      { f.part(n, t, y) } -> std::convertible_to<Y>;
+    };
+
+template <class F, class Y>
+concept vector_field = ode_state<Y> && (returning_field<F, Y> || filling_field<F, Y> || split_field<F, Y>);
 
 namespace detail {
 
@@ -36,7 +47,8 @@ struct evaluator {
                 "fathom: this state cannot be integrated; use double, std::array, std::vector, a struct with `visit`, "
                 "or specialise fathom::ode::state_traits");
   static_assert(vector_field<Field, Y>,
-                "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt)");
+                "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt), or have "
+                "parts() and part(i, t, y)");
   const Field* field;
   long count = 0;
 
@@ -44,6 +56,15 @@ struct evaluator {
     ++count;
     if constexpr (filling_field<Field, Y>) {
       (*field)(state_traits<Y>::time(t, y), y, out);
+    } else if constexpr (!returning_field<Field, Y>) {
+      const auto when = state_traits<Y>::time(t, y);
+      Y sum = field->part(0, when, y);
+      for (std::size_t n = 1; n < field->parts(); ++n) {
+        const Y part = field->part(n, when, y);
+        state_traits<Y>::combine(out, sum, std::array<double, 1>{1}, std::array<const Y*, 1>{&part});
+        std::swap(out, sum);
+      }
+      out = std::move(sum);
     } else {
       out = (*field)(state_traits<Y>::time(t, y), y);
     }

@@ -72,6 +72,19 @@ class integration {
     return fixed_loop(n, h, std::abs(exact - static_cast<double>(n)) < 1e-9 ? h : last);
   }
 
+  solution<Y> fixed(const fixed_grid& control) {
+    const auto& times = control.times;
+    if (times.empty() || times.front() != at_.t || times.back() != t1_)
+      throw error(fathom::detail::concat(Solver::name, ": fixed_grid must begin at t0 = ", at_.t, " and end at t1 = ", t1_));
+    for (std::size_t n = 1; n < times.size(); ++n)
+      if (!(direction_ * (times[n] - times[n - 1]) > 0))
+        throw error(fathom::detail::concat(Solver::name, ": fixed_grid must go from t0 to t1 without turning back; ",
+                                           times[n], " follows ", times[n - 1]));
+    return along(static_cast<long>(times.size()) - 1, 1,
+                 [&](long n) { return times[static_cast<std::size_t>(n)]; },
+                 [&](long n) { return times[static_cast<std::size_t>(n)] - times[static_cast<std::size_t>(n - 1)]; });
+  }
+
   template <class Control>
   solution<Y> adaptive(const Control& control);
 
@@ -98,13 +111,11 @@ class integration {
 
   solution<Y> fixed_loop(long n, double h, double last_h) {
     const long most = option_.max_evaluations > 0 ? option_.max_evaluations : std::numeric_limits<long>::max();
-    const auto jumps = times_between(option_.jump_times, at_.t, t1_);
     const double begin = at_.t;
-    std::size_t jump = 0;
     if (at_.t == t1_) return finish(status::success);
     long step = 1;
     if constexpr (small_state<Y> && requires { Solver::stages; }) {
-      if (!watched_ && !limited_ && jumps.empty()) {
+      if (!watched_ && !limited_ && option_.jump_times.empty()) {
         const long run = std::min(n - 1, (most - at_.f.count) / static_cast<long>(Solver::stages));
         const long done = burst_fixed<Solver>(at_.f, at_.y, at_.work, begin, h, 0, run, option_.check_finite);
         if (done > 0) {
@@ -116,12 +127,22 @@ class integration {
         step += run;
       }
     }
-    for (; step <= n; ++step) {
-      const double length = step == n ? last_h : h;
-      const double end = step == n ? t1_ : begin + static_cast<double>(step) * h;
+    return along(n, step, [&](long k) { return k == n ? t1_ : begin + static_cast<double>(k) * h; },
+                 [&](long k) { return k == n ? last_h : h; });
+  }
+
+  /// Steps first ... last: step n ends at time_of(n) and has the length length_of(n).
+  template <class TimeOf, class LengthOf>
+  solution<Y> along(long last, long first, const TimeOf& time_of, const LengthOf& length_of) {
+    const long most = option_.max_evaluations > 0 ? option_.max_evaluations : std::numeric_limits<long>::max();
+    const auto jumps = times_between(option_.jump_times, at_.t, t1_);
+    std::size_t jump = 0;
+    for (long step = first; step <= last; ++step) {
+      const double length = length_of(step);
+      const double end = time_of(step);
       if (at_.f.count >= most) return fail(status::max_evaluations, length);
       if (limited_ && too_late()) return fail(status::wall_time, length);
-      const bool jumps_here = jump < jumps.size() && direction_ * (jumps[jump] - end) <= 1e-9 * std::abs(h);
+      const bool jumps_here = jump < jumps.size() && direction_ * (jumps[jump] - end) <= 1e-9 * std::abs(length);
       if (!solver_.step(at_.f, at_.t, length, jumps_here ? before(end) : end, at_.y, at_.next, at_.work))
         return fail(status::newton_failed, length);
       if (option_.check_finite && !traits::finite(at_.next)) return fail(status::non_finite, length);

@@ -2,14 +2,17 @@
 // The whole ODE room.
 #pragma once
 
+#include <fathom/ode/adams.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/solution.hpp>
 #include <fathom/ode/solve.hpp>
+#include <fathom/ode/splitting.hpp>
 #include <fathom/ode/state.hpp>
 #include <fathom/ode/tableau.hpp>
 #include <fathom/ode/tableau_dopri8.hpp>
 #include <fathom/ode/tableaus.hpp>
 #include <fathom/ode/tree_state.hpp>
+#include <fathom/ode/torchdiffeq.hpp>

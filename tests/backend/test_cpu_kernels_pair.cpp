@@ -218,15 +218,18 @@ struct outer_problem {
         weight(random_values<T>(c_z * c * d, 3)),
         bias(random_values<T>(c_z, 4)),
         scale(random_values<T>(n * m, 5)),
-        dz(random_values<T>(n * m * c_z, 6)) {}
+
+        dz(random_values<T>(n * m * c_z, 6)) {
+    for (T& value : scale) value += value < T(0) ? T(-0.5) : T(0.5);
+  }
 };
 
 template <class T>
 struct outer_outcome {
-  std::vector<T> z, da, db, dweight, dbias;
+  std::vector<T> z, da, db, dweight, dbias, dscale;
   bool same(const outer_outcome& o) const {
     return same_bits(z, o.z) && same_bits(da, o.da) && same_bits(db, o.db) && same_bits(dweight, o.dweight) &&
-           same_bits(dbias, o.dbias);
+           same_bits(dbias, o.dbias) && same_bits(dscale, o.dscale);
   }
 };
 
@@ -239,6 +242,7 @@ outer_outcome<T> run(const outer_problem<T>& p, int threads, bool plain = false)
   r.db.assign(at(p.s * p.m * p.d), T(5));
   r.dweight.assign(p.weight.size(), T(5));
   r.dbias.assign(p.bias.size(), T(5));
+  r.dscale.assign(p.scale.size(), T(0));
   outer_product_args<T> args{p.s,
                              p.n,
                              p.m,
@@ -255,7 +259,7 @@ outer_outcome<T> run(const outer_problem<T>& p, int threads, bool plain = false)
                              r.z.data()};
   if (plain) args.bias = args.scale = nullptr;
   outer_product_forward(pool, args);
-  outer_product_gradients<T> g{r.da.data(), r.db.data(), r.dweight.data(), r.dbias.data()};
+  outer_product_gradients<T> g{r.da.data(), r.db.data(), r.dweight.data(), r.dbias.data(), r.dscale.data()};
   outer_product_backward(pool, args, p.dz.data(), g);
   return r;
 }
@@ -268,6 +272,7 @@ outer_outcome<double> reference(const outer_problem<T>& p, bool plain = false) {
   r.db.assign(at(p.s * p.m * p.d), 0);
   r.dweight.assign(p.weight.size(), 0);
   r.dbias.assign(p.bias.size(), 0);
+  r.dscale.assign(p.scale.size(), 0);
   for (index_t i = 0; i < p.n; ++i)
     for (index_t j = 0; j < p.m; ++j) {
       std::vector<double> vec(at(p.c * p.d)), slope(at(p.c * p.d));
@@ -292,6 +297,7 @@ outer_outcome<double> reference(const outer_problem<T>& p, bool plain = false) {
         }
         r.z[at((i * p.m + j) * p.c_z + q)] = sum * scale;
         r.dbias[at(q)] += dz;
+        if (!plain) r.dscale[at(i * p.m + j)] += sum * static_cast<double>(p.dz[at((i * p.m + j) * p.c_z + q)]);
       }
       for (index_t s = 0; s < p.s; ++s)
         for (index_t c = 0; c < p.c; ++c)
@@ -318,6 +324,7 @@ TEST_CASE_TEMPLATE("backend: the outer product equals plain loops, forward and b
       CHECK(distance(got.db, expected.db) < tolerance);
       CHECK(distance(got.dweight, expected.dweight) < tolerance);
       CHECK(distance(got.dbias, expected.dbias) < tolerance);
+      CHECK(distance(got.dscale, expected.dscale) < tolerance);
       for (const int threads : {2, 3, 4, 7}) CHECK(run(p, threads, plain).same(got));
     }
 }

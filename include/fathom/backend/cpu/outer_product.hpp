@@ -32,6 +32,7 @@ struct outer_product_gradients {
   T* db = nullptr;       ///< [s, j, d]
   T* dweight = nullptr;  ///< [c_z, c d]
   T* dbias = nullptr;    ///< [c_z]
+  T* dscale = nullptr;   ///< [i, j]; needs the forward's z and a scale without zeros
 };
 
 namespace detail {
@@ -57,6 +58,31 @@ void regroup_channels(index_t rows, index_t columns, index_t c, index_t d, const
         std::memcpy(out + j * d, in + j * c * d, static_cast<std::size_t>(d) * sizeof(T));
     }
 }
+
+// out[row] = sum_j dz[row, j] z[row, j] / scale[row]
+template <class T>
+struct scale_slope {
+  template <int Bytes>
+  static FATHOM_INLINE void run(index_t rows, index_t columns, const T* dz, const T* z, const T* scale, T* out) {
+    using P = pack<T, Bytes>;
+    constexpr index_t L = pack_size<T, Bytes>;
+    for (index_t row = 0; row < rows; ++row) {
+      P sum = P{}, left, right;
+      for (index_t j = 0; j < columns; j += L) {
+        const index_t at = row * columns + j, rest = columns - j;
+        if (rest >= L) {
+          load(left, dz + at);
+          load(right, z + at);
+        } else {
+          load_part(left, dz + at, rest, T(0));
+          load_part(right, z + at, rest, T(0));
+        }
+        sum += left * right;
+      }
+      out[row] = sum_of<T>(sum) / scale[row];
+    }
+  }
+};
 
 // z = (z + bias) * scale, one scale per row.
 template <class T>
@@ -111,8 +137,8 @@ void outer_product_forward(thread_pool& pool, const outer_product_args<T>& p) {
   });
 }
 
-/// Cotangents for the cotangent dz [i, j, c_z] of z (which is not read), in bands of rows i whose outer products hold
-/// about 2^21 values, two at a time. The cotangent of scale is dz . z / scale, elementwise: the caller's.
+/// Cotangents for the cotangent dz [i, j, c_z] of z, in bands of rows i whose outer products hold about 2^21 values,
+/// two at a time. z itself is read for dscale alone.
 template <class T>
 void outer_product_backward(thread_pool& pool, const outer_product_args<T>& p, const T* dz,
                             const outer_product_gradients<T>& g) {
@@ -140,6 +166,11 @@ void outer_product_backward(thread_pool& pool, const outer_product_args<T>& p, c
                                                    line);
       run_multiversion<detail::sum_parts<T>>(static_cast<const T*>(line), p.columns, p.c_z, p.c_z,
                                              row_sums.data() + row * p.c_z);
+      const index_t pair = (i + row) * p.columns;
+      if (g.dscale != nullptr && p.scale != nullptr)
+        run_multiversion<detail::scale_slope<T>>(p.columns, p.c_z, dz + pair * p.c_z,
+                                                 static_cast<const T*>(p.z) + pair * p.c_z, p.scale + pair,
+                                                 g.dscale + pair);
     });
     if (g.dbias != nullptr) {
       run_multiversion<detail::sum_parts<T>>(static_cast<const T*>(row_sums.data()), rows, p.c_z, p.c_z,

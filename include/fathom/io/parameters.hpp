@@ -34,6 +34,32 @@ struct misfits {
   }
 };
 
+/// Gives every list of modules as many elements as the file numbers below its path (blocks.0, blocks.1, ...), copies of
+/// its first one; lists that the file does not name keep their length.
+template <class X>
+void fit_lists(X& x, const std::string& path, const tensor_file& source) {
+  if constexpr (tree::list<X>) {
+    if constexpr (requires { x.assign(x.size(), x.front()); }) {
+      std::size_t n = 0;
+      const auto named = [&](std::size_t i) {
+        const std::string below = tree::detail::joined(path, std::to_string(i)) + ".";
+        bool found = false;
+        source.for_each([&](const std::string& key, const named_tensor&) { found = found || key.rfind(below, 0) == 0; });
+        return found;
+      };
+      while (named(n)) ++n;
+      if (n > 0 && !x.empty() && n != x.size()) {
+        const auto like = x.front();
+        x.assign(n, like);
+      }
+    }
+    std::size_t i = 0;
+    for (auto& element : x) fit_lists(element, tree::detail::joined(path, std::to_string(i++)), source);
+  } else if constexpr (tree::branch<X>) {
+    x.visit([&](const auto& name, auto& member) { fit_lists(member, tree::detail::joined(path, name), source); });
+  }
+}
+
 template <class Shape>
 std::string with_shape(const std::string& key, const Shape& shape) {
   return key + " " + to_string_extents(shape);
@@ -42,13 +68,14 @@ std::string with_shape(const std::string& key, const Shape& shape) {
 }  // namespace detail
 
 /// Fills every tensor of `module` from the stream of arrays that `source` is (tensor_file: safetensors, npz); `prefix`
-/// stands before every key. Throws checkpoint_error that lists all missing, unexpected, misshapen and non-finite tensors;
+/// stands before every key. Lists of blocks take their length from the file. Throws checkpoint_error that lists all missing, unexpected, misshapen and non-finite tensors;
 /// the module is unchanged then.
 template <class Module>
 void fill(Module& module, const tensor_file& source, const std::string& prefix = {}) {
   detail::misfits wrong;
   std::map<std::string, bool> expected;
   Module filled = module;
+  detail::fit_lists(filled, prefix, source);
   tree::for_each_named(
       filled,
       [&](const std::string& key, auto& leaf) {

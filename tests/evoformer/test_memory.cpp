@@ -10,7 +10,7 @@ using namespace fathom;
 
 TEST_CASE("evoformer: a block's forward peaks at four times its state beyond inputs and weights") {
   using B = cpu<float>;
-  const B b;
+  const B b(cpu_options{.threads = 4});
   const index_t s = 128, n = 128;
   const std::int64_t state = (s * n * alphafold2::c_m + n * n * alphafold2::c_z) * 4;
   const auto block = initialise(evoformer_block<B, alphafold2>(b), {.seed = 1, .final_scale = 0.1});

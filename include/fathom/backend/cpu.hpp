@@ -6,3 +6,4 @@
 #include <fathom/backend/cpu/handle.hpp>
 // Whoever sees the handle must see the overrides too, or two translation units would disagree about an operation.
 #include <fathom/backend/cpu/ops.hpp>
+#include <fathom/backend/cpu/pair_ops.hpp>

@@ -36,6 +36,17 @@ struct outer_product_op {
     detail::expect_extents<2>(name, "the scale", scale, {a.extent(1), b.extent(1)});
   }
 
+  /// d_scale[i, j] = dz[i, j] . z[i, j] / scale[i, j]
+  template <class B>
+  static tensor<B, 2> scale_cotangent(const residuals_t<B>& r, const tensor<B, 3>& dz) {
+    tensor<B, 2> d_scale(dz.backend(), r.scale.shape());
+    auto wide = d_scale.reinterpret(extents<3>{d_scale.extent(0), d_scale.extent(1), 1},
+                                    extents<3>{d_scale.stride(0), d_scale.stride(1), 0});
+    dz.backend().reduce(functor::sum{}, unscaled_product{}, wide.mutable_view(), dz.view(), r.z.view(),
+                        per_pair(r.scale, dz.shape()));
+    return d_scale;
+  }
+
   template <class B>
   static auto forward(const tensor<B, 3>& a, const tensor<B, 3>& b, const tensor<B, 2>& weight,
                       const tensor<B, 1>& bias, const tensor<B, 2>& scale) {
@@ -65,10 +76,6 @@ struct outer_product_op {
     tensor<B, 3> scaled(backend, dz.shape());
     backend.map(functor::product{}, scaled.mutable_view(), dz.view(), per_pair(r.scale, dz.shape()));
     auto d_bias = detail::reduce_to<B, 1>(backend, {c_z}, functor::identity{}, scaled.view());
-    tensor<B, 2> d_scale(backend, r.scale.shape());
-    auto d_scale_wide = d_scale.reinterpret(extents<3>{n, columns, 1}, extents<3>{columns, 1, 0});
-    backend.reduce(functor::sum{}, unscaled_product{}, d_scale_wide.mutable_view(), dz.view(), r.z.view(),
-                   per_pair(r.scale, dz.shape()));
     auto d_weight = full<2>(backend, r.weight.shape(), T(0));
     tensor<B, 3> da(backend, r.a.shape());
     auto db = full<3>(backend, r.b.shape(), T(0));
@@ -88,7 +95,7 @@ struct outer_product_op {
       backend.map(detail::copy_value{}, da_window.mutable_view(), detail::reshaped<3>(da_rows, {s, m, c}).view());
       backend.gemm(T(1), a_rows.view(), d_outer.view(), T(1), db_rows.mutable_view());
     }
-    return std::tuple(da, db, d_weight, d_bias, d_scale);
+    return std::tuple(da, db, d_weight, d_bias, scale_cotangent(r, dz));
   }
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tensor storage that is used again instead of going back to the system: fresh pages cost more than the arithmetic on
-// them. What is kept is bounded by a share of what is in use.
+// them. What is kept never raises the peak: it goes back before in use and kept together pass the most ever in use.
 #pragma once
 
 #include <algorithm>
@@ -34,8 +34,11 @@ class block_cache {
         kept_.erase(found);
         kept_bytes_ -= b.bytes;
         used_bytes_ += b.bytes;
+        most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
         return b;
       }
+      most_used_bytes_ = std::max(most_used_bytes_, used_bytes_ + bytes);
+      shrink_to(most_used_bytes_ - used_bytes_ - bytes);
     }
     block fresh{nullptr, bytes};
     try {
@@ -54,13 +57,7 @@ class block_cache {
     used_bytes_ -= b.bytes;
     kept_.emplace(b.bytes, b.data);
     kept_bytes_ += b.bytes;
-    const std::size_t bound = std::max<std::size_t>(smallest_bound, used_bytes_ / 4);
-    while (kept_bytes_ > bound) {
-      const auto largest = std::prev(kept_.end());
-      memory::deallocate(largest->second, largest->first);
-      kept_bytes_ -= largest->first;
-      kept_.erase(largest);
-    }
+    shrink_to(std::max<std::size_t>(smallest_bound, used_bytes_ / 4));
   }
 
   /// Returns everything that is kept to the system.
@@ -74,9 +71,18 @@ class block_cache {
  private:
   static constexpr std::size_t smallest_bound = std::size_t(32) << 20;
 
+  void shrink_to(std::size_t bound) {
+    while (kept_bytes_ > bound) {
+      const auto largest = std::prev(kept_.end());
+      memory::deallocate(largest->second, largest->first);
+      kept_bytes_ -= largest->first;
+      kept_.erase(largest);
+    }
+  }
+
   std::mutex mutex_;
   std::multimap<std::size_t, void*> kept_;
-  std::size_t kept_bytes_ = 0, used_bytes_ = 0;
+  std::size_t kept_bytes_ = 0, used_bytes_ = 0, most_used_bytes_ = 0;
 };
 
 }  // namespace fathom::cpu_kernels

@@ -40,7 +40,8 @@ struct placement {
 
   placement(const extents<R>& e, layout l) {
     std::array<std::size_t, static_cast<std::size_t>(R)> order{};  // slowest axis first
-    for (std::size_t a = 0; a < order.size(); ++a) order[a] = l == layout::reversed ? order.size() - 1 - a : a;
+    for (int a = 0; a < R; ++a)
+      order[static_cast<std::size_t>(a)] = static_cast<std::size_t>(l == layout::reversed ? R - 1 - a : a);
     if constexpr (R >= 2)
       if (l == layout::transposed) std::swap(order[R - 1], order[R - 2]);
     index_t step = l == layout::strided && R > 0 ? 2 : 1;

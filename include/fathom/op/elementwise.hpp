@@ -158,7 +158,7 @@ struct linear_combination_op {
     return std::tuple(dx, none{});
   }
 
- private:
+  // Public, because a GPU's kernels are instantiated with it.
   template <class T>
   struct combine {
     T keep;

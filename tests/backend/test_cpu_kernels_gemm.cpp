@@ -221,8 +221,8 @@ TEST_CASE_TEMPLATE("backend: gemm_batched over two strided axes, shared operands
 }
 
 TEST_CASE("backend: a stride beyond what BLAS can take is refused with its value") {
-  std::vector<float> a(8, 1.f), b(8, 1.f), c(8, 0.f);
-  CHECK_THROWS_WITH_AS(gemm_serial(false, false, index_t(1), index_t(1), index_t(2), 1.f, a.data(), index_t(1) << 33,
-                                   b.data(), index_t(1), 0.f, c.data(), index_t(1)),
+  std::vector<double> a(8, 1.), b(8, 1.), c(8, 0.);
+  CHECK_THROWS_WITH_AS(gemm_serial(false, false, index_t(1), index_t(1), index_t(2), 1., a.data(), index_t(1) << 33,
+                                   b.data(), index_t(1), 0., c.data(), index_t(1)),
                        doctest::Contains("8589934592"), fathom::shape_error);
 }

@@ -17,9 +17,11 @@
 #include <string>
 #include <vector>
 
-#include <fathom/backend/reference.hpp>
-#if __has_include(<fathom/backend/cpu.hpp>)
 #include <fathom/backend/cpu.hpp>
+#include <fathom/backend/reference.hpp>
+#if __has_include(<thrust/version.h>)
+#include <fathom/backend/thrust.hpp>
+#define FATHOM_GOLDEN_THRUST 1
 #endif
 
 #include "support/golden.hpp"
@@ -75,9 +77,11 @@ struct covers {
     registry::entries().push_back({prefix, [f](const case_file& file) {
                                      std::vector<std::string> failures;
                                      run_on(reference<double>{}, "reference<double>", file, f, failures);
-#if __has_include(<fathom/backend/cpu.hpp>)
                                      run_on(cpu<double>{}, "cpu<double>", file, f, failures);
                                      run_on(cpu<float>{}, "cpu<float>", file, f, failures);
+#if defined(FATHOM_GOLDEN_THRUST)
+                                     run_on(thrust_backend<double, thrust_system::cpp>{}, "thrust<double>", file, f,
+                                            failures);
 #endif
                                      return failures;
                                    }});

@@ -146,7 +146,7 @@ class integration {
       if (!solver_.step(at_.f, at_.t, length, jumps_here ? before(end) : end, at_.y, at_.next, at_.work))
         return fail(status::newton_failed, length);
       if (option_.check_finite && !traits::finite(at_.next)) return fail(status::non_finite, length);
-      if (const auto s = advance(end, length); s != status::success) return finish(s);
+      if (const auto s = advance(end, length, jumps_here ? before(end) : end); s != status::success) return finish(s);
       if (jumps_here) {
         solver_.restart(at_.work);
         ++jump;
@@ -157,10 +157,10 @@ class integration {
 
   /// Books an accepted step that ends at `end`: saved values, events, observer, the method's memory. Returns success
   /// to go on.
-  status advance(double end, double h) {
+  status advance(double end, double h, double stage_end) {
     at_.stats.count_step(h);
     if (watched_) {
-      if (const auto s = look(end, h); s != status::success) return s;
+      if (const auto s = look(end, h, stage_end); s != status::success) return s;
     }
     solver_.accept(at_.work);
     at_.t = end;
@@ -169,7 +169,7 @@ class integration {
     return status::success;
   }
 
-  status look(double end, double h);
+  status look(double end, double h, double stage_end);
   double locate(const event<Y>& e, double was, double is, double end, double h, Y& at);
 
   /// Fills `out` with the state at theta of the step from at_.t to `end`, which at_.work still describes.
@@ -193,7 +193,7 @@ class integration {
   /// The last step ends at or past t1: the answer is interpolated.
   solution<Y> land_inside(double end, double h) {
     at_.stats.count_step(h);
-    if (option_.record_steps) result_.steps.push_back({at_.t, h, end});
+    if (option_.record_steps) result_.steps.push_back({at_.t, h, end, end});
     dense_.level = 0;
     save_inside(t1_, h, end);
     Y value = traits::clone(at_.y);

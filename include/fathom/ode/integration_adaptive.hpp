@@ -140,7 +140,7 @@ solution<Y> integration<Field, Y, Solver>::adaptive(const Control& control) {
       if (++calm == 8) broken = 0;
       double wanted = std::abs(h) * controller.factor(e.square, true);
       if (option_.overshoot && direction_ * (end - t1_) >= 0) return land_inside(end, h);
-      if (const auto s = advance(end, h); s != status::success) return finish(s);
+      if (const auto s = advance(end, h, jumps_here ? before(end) : end); s != status::success) return finish(s);
       if (clipped) {
         // A step cut short to end on a given time says little about the length that suits the error.
         if (!option_.overshoot && size > wanted) wanted = size;

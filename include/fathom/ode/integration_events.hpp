@@ -12,7 +12,7 @@
 namespace fathom::ode::detail {
 
 template <class Field, class Y, class Solver>
-status integration<Field, Y, Solver>::look(double end, double h) {
+status integration<Field, Y, Solver>::look(double end, double h, double stage_end) {
   const double from = at_.t;
   dense_.level = 0;
   // The earliest terminal event decides where the step ends; what lies after it never happened.
@@ -41,7 +41,7 @@ status integration<Field, Y, Solver>::look(double end, double h) {
       stopped_at = &result_.events.back().y;
       break;
     }
-  if (option_.record_steps) result_.steps.push_back({from, stopped_at ? stop - from : h, stop});
+  if (option_.record_steps) result_.steps.push_back({from, stopped_at ? stop - from : h, stop, stopped_at ? stop : stage_end});
   save_inside(stop, h, end);
   if (stopped_at) {
     at_.y = traits::clone(*stopped_at);

@@ -16,3 +16,4 @@
 #include <fathom/ode/tableaus.hpp>
 #include <fathom/ode/tree_state.hpp>
 #include <fathom/ode/torchdiffeq.hpp>
+#include <fathom/ode/adjoint.hpp>

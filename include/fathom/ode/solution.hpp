@@ -96,9 +96,10 @@ struct solver_error : numerical_error {
   }
 };
 
-/// One accepted step: from t over dt to t1 (= t + dt up to rounding; the value the solver uses).
+/// One accepted step: from t over dt to t1 (= t + dt up to rounding; the value the solver uses). Stages at the end of the
+/// step were taken at `stage_end`, which is t1, or just before it where the field jumps there.
 struct step_record {
-  double t, dt, t1;
+  double t, dt, t1, stage_end;
 };
 
 /// A zero crossing of event function number `which`.

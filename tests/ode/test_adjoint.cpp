@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include <fathom/ode/ode.hpp>
+
+#include "problems.hpp"
+
+namespace ode = fathom::ode;
+using namespace problems;
+
+namespace {
+
+/// y_i' = tanh(w_i y_(i+1) + sin(t)) - d y_i with its derivative written out.
+struct small_network {
+  using gradient_type = std::vector<double>;  // w and d
+  std::vector<double> p{0.7, -1.1, 0.4, 0.3};
+
+  gradient_type zero_gradient() const { return std::vector<double>(4, 0.0); }
+  vec3 operator()(double t, const vec3& y) const {
+    vec3 f{};
+    for (std::size_t n = 0; n < 3; ++n) f[n] = std::tanh(p[n] * y[(n + 1) % 3] + std::sin(t)) - p[3] * y[n];
+    return f;
+  }
+  ode::field_cotangent<vec3> vjp(double t, const vec3& y, const vec3& a, gradient_type& gradient) const {
+    ode::field_cotangent<vec3> c{{0, 0, 0}, 0};
+    for (std::size_t n = 0; n < 3; ++n) {
+      const double u = std::tanh(p[n] * y[(n + 1) % 3] + std::sin(t)), s = (1 - u * u) * a[n];
+      c.y[(n + 1) % 3] += s * p[n];
+      c.y[n] -= p[3] * a[n];
+      c.t += s * std::cos(t);
+      gradient[n] += s * y[(n + 1) % 3];
+      gradient[3] -= y[n] * a[n];
+    }
+    return c;
+  }
+};
+
+double inner(const vec3& a, const vec3& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+const vec3 start{0.4, -0.9, 1.3};
+const vec3 seed{1.0, -0.5, 0.3};
+
+template <class Solver>
+double central(const Solver& solver, double h, int which, std::size_t n, long steps) {
+  const auto value = [&](double by) {
+    small_network field;
+    vec3 y = start;
+    ode::interval span{0.1, 1.7};
+    if (which == 0) y[n] += by;
+    if (which == 1) field.p[n] += by;
+    if (which == 2) (n == 0 ? span.t0 : span.t1) += by;
+    return inner(seed, ode::solve(field, y, span, solver, ode::fixed_steps{steps}).y1);
+  };
+  return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h);
+}
+
+}  // namespace
+
+TEST_CASE("ode: binomial schedules take the number of steps of the formula") {
+  const auto c = [](long n, long slots) { return ode::binomial_advances(n, slots); };
+  CHECK(c(48, 3) == 170);
+  CHECK(c(48, 4) == 136);
+  CHECK(c(48, 6) == 108);
+  CHECK(c(48, 8) == 89);
+  CHECK(c(48, 10) == 84);
+  CHECK(c(100, 10) == 222);
+  CHECK(c(1000, 10) == 3636);
+  CHECK(c(1000, 4) == 7998);
+  CHECK(c(48, 1) == 48 * 47 / 2);
+  CHECK(c(48, 48) == 47);
+}
+
+TEST_CASE_TEMPLATE("ode: the discrete adjoint equals finite differences of the same grid", Solver, ode::euler, ode::midpoint,
+                   ode::heun, ode::heun3, ode::rk4, ode::rk4_38, ode::bosh3, ode::dopri5, ode::tsit5, ode::dopri8) {
+  INFO(Solver::name);
+  const auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, Solver{}, ode::fixed_steps{12},
+                                                      ode::checkpointed{.times = true});
+  const auto g = pullback(seed);
+  CHECK(s.y1 == ode::solve(small_network{}, start, {0.1, 1.7}, Solver{}, ode::fixed_steps{12}).y1);
+  for (std::size_t n = 0; n < 3; ++n) CHECK(g.y0[n] == doctest::Approx(central(Solver{}, 1e-3, 0, n, 12)).epsilon(1e-9));
+  for (std::size_t n = 0; n < 4; ++n)
+    CHECK(g.parameters[n] == doctest::Approx(central(Solver{}, 1e-3, 1, n, 12)).epsilon(1e-9));
+  CHECK(g.t0 == doctest::Approx(central(Solver{}, 1e-3, 2, 0, 12)).epsilon(1e-8));
+  CHECK(g.t1 == doctest::Approx(central(Solver{}, 1e-3, 2, 1, 12)).epsilon(1e-8));
+}
+
+TEST_CASE("ode: every number of slots gives the same gradient, bitwise, at the cost of the formula") {
+  const long n = 48;
+  const auto run = [&](std::int64_t slots) {
+    auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0, 2}, ode::dopri5{}, ode::fixed_steps{n},
+                                                  ode::checkpointed{.slots = slots});
+    return pullback(seed);
+  };
+  const auto all = run(n);
+  CHECK(all.stats.accepted == 0);
+  for (std::int64_t slots = 1; slots < n; ++slots) {
+    const auto few = run(slots);
+    CHECK(few.y0 == all.y0);
+    CHECK(few.parameters == all.parameters);
+    // The formula counts the first sweep up to the last step, which the forward solve has made.
+    CHECK(few.stats.accepted == ode::binomial_advances(n, slots) - (n - 1));
+  }
+  // Stages: six of seven are in use, the last of those is evaluated by its own product.
+  CHECK(all.stats.vjp_evaluations == 6 * n);
+  CHECK(all.stats.recompute_evaluations == 5 * n);
+}
+
+TEST_CASE("ode: gradients of an adaptive solve from few stored states") {
+  const ode::i control{.rtol = 1e-7, .atol = 1e-9};
+  const auto run = [&](std::int64_t slots) {
+    auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0, 12}, ode::dopri5{}, control,
+                                                  ode::checkpointed{.slots = slots}, {.save_at = {3, 7.5}});
+    CHECK(s.times == std::vector<double>{3, 7.5});
+    return std::pair(pullback(seed, {vec3{1, 0, 0}, vec3{0, 2, 0}}), s.stats.accepted);
+  };
+  const auto [all, steps] = run(1000);
+  CHECK(all.stats.accepted == 0);
+  for (const std::int64_t slots : {1, 2, 3, 5, 8, 13}) {
+    const auto few = run(slots).first;
+    CHECK(few.y0 == all.y0);
+    CHECK(few.parameters == all.parameters);
+    const double optimum = static_cast<double>(ode::binomial_advances(steps, slots));
+    CHECK(static_cast<double>(few.stats.accepted + steps) <= 1.3 * optimum + 2);
+  }
+  // Central differences of the adaptive map, whose steps move with the parameter: equal up to the tolerance.
+  const auto loss = [&](double by) {
+    small_network field;
+    field.p[1] += by;
+    const auto s = ode::solve(field, start, {0, 12}, ode::dopri5{}, ode::i{.rtol = 1e-11, .atol = 1e-12},
+                              {.save_at = {3, 7.5}, .step_times = {3, 7.5}});
+    return inner(seed, s.y1) + s.values[0][0] + 2 * s.values[1][1];
+  };
+  CHECK(all.parameters[1] == doctest::Approx((loss(1e-5) - loss(-1e-5)) / 2e-5).epsilon(1e-5));
+}
+
+TEST_CASE("ode: the discrete gradient converges to the true one with the method's order") {
+  const auto gradient = [&](auto solver, long n) {
+    return ode::solve_with_gradient(small_network{}, start, {0, 2}, solver, ode::fixed_steps{n}).second(seed).y0;
+  };
+  const auto exact = gradient(ode::dopri8{}, 200);
+  const double coarse = distance(gradient(ode::rk4{}, 24), exact), fine = distance(gradient(ode::rk4{}, 48), exact);
+  CHECK(std::abs(std::log2(coarse / fine) - 4) < 0.3);
+}
+
+TEST_CASE("ode: what has no gradient is refused in words") {
+  CHECK_THROWS_WITH_AS(ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{4}, {},
+                                                {.save_at = {0.3}}),
+                       doctest::Contains("0.3 is no end of a step"), fathom::error);
+  auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{4});
+  CHECK_THROWS_AS(pullback(seed, {seed}), fathom::shape_error);
+}

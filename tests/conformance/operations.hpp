@@ -6,13 +6,18 @@
 
 #include <fathom/autodiff/gradient.hpp>
 #include <fathom/op/attention.hpp>
+#include <fathom/op/bilinear.hpp>
 #include <fathom/op/dropout.hpp>
 #include <fathom/op/indexing.hpp>
 #include <fathom/op/layer_norm.hpp>
 #include <fathom/op/linear.hpp>
+#include <fathom/op/masked_logits.hpp>
 #include <fathom/op/matmul.hpp>
+#include <fathom/op/outer_product.hpp>
+#include <fathom/op/random.hpp>
 #include <fathom/op/reduction.hpp>
 #include <fathom/op/softmax.hpp>
+#include <fathom/op/triangle.hpp>
 
 namespace conformance {
 
@@ -170,7 +175,8 @@ void attention_cases(records& all, const maker<B>& make) {
   struct shapes {
     index_t batch, queries, keys, heads, channels;
   };
-  const shapes cases[] = {{1, 1, 1, 1, 1}, {2, 5, 7, 3, 4}, {3, 17, 17, 2, 8}, {0, 4, 4, 2, 3}, {2, 70, 33, 1, 16}};
+  const shapes cases[] = {{1, 1, 1, 1, 1}, {2, 5, 7, 3, 4}, {3, 17, 17, 2, 8}, {0, 4, 4, 2, 3},
+                          {2, 4, 0, 2, 3}, {2, 0, 5, 2, 3}, {2, 70, 33, 1, 16}};
   for (const auto& c : cases) {
     const index_t width = c.heads * c.channels;
     const auto q = make.template real<3>({c.batch, c.queries, width}, 111);
@@ -193,6 +199,35 @@ void attention_cases(records& all, const maker<B>& make) {
     run<fathom::attention_op>(all, name + " pair bias", make, q, k, v, no_key, pair_bias, no3, c.heads);
     run<fathom::attention_op>(all, name + " all", make, q, k, v, key_bias, pair_bias, gate, c.heads);
   }
+}
+
+/// The contractions of the pair representation.
+template <class B>
+void pair_cases(records& all, const maker<B>& make) {
+  struct shapes {
+    index_t i, j, k, c;
+  };
+  for (const shapes& e : {shapes{1, 1, 1, 1}, shapes{5, 7, 4, 3}, shapes{19, 18, 17, 33}, shapes{3, 0, 4, 2}, shapes{3, 4, 0, 2}}) {
+    const std::string name = fathom::to_string_extents(extents<4>{e.i, e.j, e.k, e.c});
+    run<fathom::triangle_op>(all, name, make, make.template real<3>({e.i, e.k, e.c}, 141),
+                             make.template real<3>({e.j, e.k, e.c}, 142));
+    // k sequences, c and c + 1 channels.
+    run<fathom::outer_product_op>(all, name, make, make.template real<3>({e.k, e.i, e.c}, 143),
+                                  make.template real<3>({e.k, e.j, e.c + 1}, 144),
+                                  make.template real<2>({6, e.c * (e.c + 1)}, 145), make.template real<1>({6}, 146),
+                                  make.template real<2>({e.i, e.j}, 147, 0.5, 2));
+  }
+  auto mask = fathom::to_host(make.template real<1>({9}, 148));
+  for (auto& m : mask.data) m = m < 0 ? 0 : 1;
+  const auto query = fathom::from_host<1>(make.b, mask), key = fathom::from_host<1>(make.b, mask);
+  run<fathom::masked_logits_op>(all, "", make, make.template real<3>({2, 9, 9}, 149), query, key, 1e5);
+  record r{"cross, unit_vector and random tensors", {}};
+  const auto a = make.template real<2>({11, 3}, 150), b = make.template real<2>({11, 3}, 151);
+  r.add(fathom::cross(a, b));
+  r.add(fathom::unit_vector(a, 1e-8));
+  r.add(fathom::random_normal<2>(make.b, {13, 7}, 152));
+  r.add(fathom::random_uniform<2>(make.b, {13, 7}, 153));
+  all.push_back(std::move(r));
 }
 
 template <class B>
@@ -236,6 +271,7 @@ records operation_records(const B& b, layout l) {
   product_cases(all, make);
   normalisation_cases(all, make);
   attention_cases(all, make);
+  pair_cases(all, make);
   indexing_and_dropout_cases(all, make);
   composed_cases(all, make);
   return all;

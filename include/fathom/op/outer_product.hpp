@@ -15,6 +15,20 @@ namespace fathom {
 struct outer_product_op {
   static constexpr const char* name = "outer_product";
 
+  // Public, because a GPU's kernels are instantiated with them.
+  struct shifted_and_scaled {
+    template <class T>
+    FATHOM_HD T operator()(T sum, T bias, T scale) const {
+      return (sum + bias) * scale;
+    }
+  };
+  struct unscaled_product {
+    template <class T>
+    FATHOM_HD T operator()(T dz, T z, T scale) const {
+      return dz * (z / scale);
+    }
+  };
+
   template <class B>
   struct residuals_t {
     tensor<B, 3> a, b;
@@ -99,19 +113,6 @@ struct outer_product_op {
   }
 
  private:
-  struct shifted_and_scaled {
-    template <class T>
-    FATHOM_HD T operator()(T sum, T bias, T scale) const {
-      return (sum + bias) * scale;
-    }
-  };
-  struct unscaled_product {
-    template <class T>
-    FATHOM_HD T operator()(T dz, T z, T scale) const {
-      return dz * (z / scale);
-    }
-  };
-
   /// Rows i at a time, so that their part of [i, j, c d] holds about a million elements.
   template <class B>
   static index_t rows(const tensor<B, 3>& a, const tensor<B, 3>& b) {

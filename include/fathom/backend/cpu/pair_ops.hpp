@@ -60,9 +60,11 @@ struct kernel<outer_product_op, cpu<T>> : outer_product_op {
   }
 
  private:
-  /// Positions and channels of one sequence must follow each other; sequences may lie apart.
+  /// Positions and channels of one sequence must follow each other; sequences may lie apart, but not overlap.
   static tensor<B, 3> by_rows(const tensor<B, 3>& x) {
-    return x.stride(2) == 1 && x.stride(1) == x.extent(2) ? x : contiguous(x);
+    const index_t row = x.extent(1) * x.extent(2);
+    const bool rows = x.stride(2) == 1 && x.stride(1) == x.extent(2) && x.stride(0) >= row;
+    return rows ? x : contiguous(x).reinterpret(x.shape(), extents<3>{row, x.extent(2), 1});
   }
   static cpu_kernels::outer_product_args<T> arguments(const residuals_t<B>& r) {
     cpu_kernels::outer_product_args<T> args;

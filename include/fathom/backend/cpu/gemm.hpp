@@ -189,8 +189,10 @@ void gemm_batched(thread_pool& pool, index_t outer, index_t inner, bool trans_a,
     }
     return;
   }
+  // Small plain products need no packing by BLAS; turning the second operand first costs less than that.
+  const bool turn = trans_b && !trans_a && m >= 32 && n >= 16 && k >= 8 && work <= 1000000;
   const index_t group = std::max<index_t>(1, (index_t(1) << 18) / work);
-  const auto some = [&](index_t task, int) {
+  const auto some = [&](index_t task, int worker) {
     for (index_t at = task * group; at < std::min(batch, (task + 1) * group); ++at) {
       const index_t o = at / inner, i = at % inner;
       const detail::gemm_operands<T> p{trans_a,
@@ -206,11 +208,17 @@ void gemm_batched(thread_pool& pool, index_t outer, index_t inner, bool trans_a,
                                        beta,
                                        c + o * c_batch.outer + i * c_batch.inner,
                                        ldc};
-      detail::gemm_block(p, index_t(0), index_t(0), index_t(0), m, n, k, beta, p.c, ldc);
+      if (!turn) {
+        detail::gemm_block(p, index_t(0), index_t(0), index_t(0), m, n, k, beta, p.c, ldc);
+        continue;
+      }
+      const auto turned = pool.scratch<T>(worker, n * k);
+      transpose(n, k, T(1), p.b, ldb, turned.data(), n);
+      gemm_serial(false, false, m, n, k, alpha, p.a, lda, static_cast<const T*>(turned.data()), n, beta, p.c, ldc);
     }
   };
   if (batch <= group)
-    some(0, 0);
+    some(0, pool.current_worker());
   else
     pool.parallel_for(detail::ceil_div(batch, group), some);
 }

@@ -41,8 +41,14 @@ void pack_channels(const channel_view<const T>& from, index_t row, index_t colum
     transpose(columns, channels, T(1), line, from.column, to, channel_stride);
     return;
   }
-  for (index_t c = 0; c < channels; ++c)
-    for (index_t j = 0; j < columns; ++j) to[c * channel_stride + j] = line[c * from.channel + j * from.column];
+  for (index_t c = 0; c < channels; ++c) {
+    const T* const in = line + c * from.channel;
+    T* const out = to + c * channel_stride;
+    if (from.column == 1)
+      std::copy_n(in, columns, out);
+    else
+      for (index_t j = 0; j < columns; ++j) out[j] = in[j * from.column];
+  }
 }
 
 // The inverse: to[row, column, channel] = from[channel][row, column].
@@ -54,8 +60,14 @@ void unpack_channels(const T* from, index_t channel_stride, index_t row, index_t
     transpose(channels, columns, T(1), from, channel_stride, line, to.column);
     return;
   }
-  for (index_t c = 0; c < channels; ++c)
-    for (index_t j = 0; j < columns; ++j) line[c * to.channel + j * to.column] = from[c * channel_stride + j];
+  for (index_t c = 0; c < channels; ++c) {
+    const T* const in = from + c * channel_stride;
+    T* const out = line + c * to.channel;
+    if (to.column == 1)
+      std::copy_n(in, columns, out);
+    else
+      for (index_t j = 0; j < columns; ++j) out[j * to.column] = in[j];
+  }
 }
 
 // c[m, n] = a[m, k] b[k, n] in pieces that BLAS computes without packing, where there are such.
@@ -70,7 +82,7 @@ void narrow_product(index_t m, index_t n, index_t k, const T* a, index_t lda, co
 
 // Channels whose packed matrices exist at a time: a function of the extents alone.
 inline index_t triangle_round(index_t elements_per_channel, index_t channels) {
-  const index_t fitting = (index_t(1) << 22) / std::max<index_t>(1, elements_per_channel);
+  const index_t fitting = (index_t(1) << 20) / std::max<index_t>(1, elements_per_channel);
   return std::min(channels, std::max(triangle_group, fitting / triangle_group * triangle_group));
 }
 
@@ -79,7 +91,8 @@ inline index_t apart(index_t elements) { return (elements + 15) / 16 * 16 + 16; 
 
 }  // namespace detail
 
-/// See triangle_args. x may not overlap a or b. Scratch: about 2^22 values, or 16 channels where these are larger.
+/// See triangle_args. x may not overlap a or b. Scratch: packed matrices of about 2^20 values, which
+/// stay in the last cache, or of 16 channels where these are larger.
 template <class T>
 void triangle_contract(thread_pool& pool, const triangle_args<T>& t) {
   if (t.rows <= 0 || t.columns <= 0 || t.channels <= 0) return;

@@ -77,6 +77,8 @@ class run {
   }
   bool has_option(const char* key) const { return file_.options.contains(key); }
   bool has(const std::string& key) const { return file_.data.contains(key); }
+  /// An entry of the file's metadata that holds JSON.
+  nlohmann::json metadata(const char* key) const { return nlohmann::json::parse(file_.data.metadata().at(key)); }
 
   /// Any array in host memory, and marks it as used.
   host_tensor<double> host(const std::string& key) {
@@ -103,6 +105,19 @@ class run {
   }
   /// This key is left alone on purpose.
   void ignore(const std::string& key) { used_.insert(key); }
+  /// So are all keys that start like this.
+  void ignore_all(const std::string& prefix) {
+    for (const auto& key : file_.data.names())
+      if (key.rfind(prefix, 0) == 0) used_.insert(key);
+  }
+  /// The largest magnitude among the arrays whose keys start like this.
+  double largest(const std::string& prefix) const {
+    double found = 0;
+    for (const auto& key : file_.data.names())
+      if (key.rfind(prefix, 0) == 0)
+        for (const double x : file_.data.template get<double>(key).data) found = std::max(found, std::abs(x));
+    return found;
+  }
 
   /// The module with every parameter from the file. All missing, misshapen and unexpected names fail.
   template <class Module>
@@ -198,6 +213,12 @@ class run {
   template <class T>
   void values(const std::string& key, const host_tensor<T>& got) {
     compare(key, key, got, output_limit_, float_outputs_, 0, "");
+  }
+  /// Compares a gradient stored under any key; `largest` is the scale of gradients that vanish identically.
+  template <class Tensor>
+  void gradient_under(const std::string& key, const Tensor& got, double largest) {
+    compare(key, key, to_host(got), {gradient_limit_.rtol, gradient_limit_.atol * std::max(1.0, largest)},
+            float_gradients_, largest, "");
   }
   /// Compares integers.
   template <class T>

@@ -71,6 +71,7 @@ class checkpoint_store {
     states_.emplace(step, state_traits<Y>::clone(y));
   }
   const std::map<std::int64_t, Y>& states() const { return states_; }
+  void drop_from(std::int64_t step) { states_.erase(states_.lower_bound(step), states_.end()); }
   std::int64_t capacity() const { return capacity_; }
 
  private:
@@ -105,8 +106,11 @@ class discrete_adjoint {
     saved_after_ = std::move(saved_after);
   }
 
-  solve_gradient<Y, gradient_type> operator()(const Y& a, const std::vector<Y>& saved = {}) const {
-    pass p(*this, a, saved);
+  /// With `consume` every stored state is given back as soon as it has served; there is no second pass then.
+  solve_gradient<Y, gradient_type> operator()(const Y& a, const std::vector<Y>& saved, bool consume) {
+    if (spent_) throw error("ode: this pullback has given its stored states back; solve again, or do not consume it");
+    spent_ = consume;
+    pass p(*this, a, saved, consume);
     return p.run();
   }
 
@@ -116,7 +120,8 @@ class discrete_adjoint {
 
   /// One backward pass.
   struct pass {
-    const discrete_adjoint& of;
+    discrete_adjoint& of;
+    bool consume;
     evaluator<Field, Y> f;
     Y a;
     const std::vector<Y>& saved;
@@ -125,8 +130,9 @@ class discrete_adjoint {
     solve_gradient<Y, gradient_type> result;
     std::size_t next_saved;
 
-    pass(const discrete_adjoint& adjoint, const Y& seed, const std::vector<Y>& saved_seeds)
+    pass(discrete_adjoint& adjoint, const Y& seed, const std::vector<Y>& saved_seeds, bool give_back)
         : of(adjoint),
+          consume(give_back),
           f{&adjoint.field_},
           a(traits::clone(seed)),
           saved(saved_seeds),
@@ -147,30 +153,47 @@ class discrete_adjoint {
         // The state before the last step is still there from the forward solve.
         reverse_step(n - 1, of.last_);
         end = n - 1;
+        if (consume) {
+          of.last_ = Y{};
+          of.store_.drop_from(end);
+        }
       }
       if (end > 0 && from_scratch(end)) {
+        if (consume) of.store_.drop_from(1);
         reverse_range(0, end, of.store_.states().begin()->second, of.store_.capacity());
         end = 0;
       }
-      auto slots = of.store_.capacity() - static_cast<std::int64_t>(of.store_.states().size()) + 1;
-      for (auto it = of.store_.states().rbegin(); it != of.store_.states().rend(); ++it, ++slots) {
-        if (it->first >= end) continue;
-        reverse_range(it->first, end, it->second, std::max<std::int64_t>(slots, 1));
-        end = it->first;
+      for (const auto& [at, slots] : segments(end)) {
+        reverse_range(at, end, of.store_.states().at(at), slots);
+        end = at;
+        if (consume) of.store_.drop_from(at);
       }
+      if (consume) of.store_.drop_from(0);
       result.y0 = std::move(a);
       return std::move(result);
+    }
+
+    /// The stored steps before `end`, last first, each with the number of states that may be stored from there on, its own
+    /// among them: those not taken by earlier ones.
+    std::vector<std::pair<std::int64_t, std::int64_t>> segments(std::int64_t end) const {
+      std::vector<std::pair<std::int64_t, std::int64_t>> list;
+      std::int64_t earlier = 0;
+      for (const auto& [at, state] : of.store_.states()) {
+        if (at >= end) break;
+        list.emplace_back(at, std::max<std::int64_t>(of.store_.capacity() - earlier, 1));
+        ++earlier;
+      }
+      std::reverse(list.begin(), list.end());
+      return list;
     }
 
     /// Whether evenly spaced states, all that could be stored while the number of steps was unknown, are worth less than
     /// an optimal schedule from the initial one.
     bool from_scratch(std::int64_t end) const {
-      const auto& states = of.store_.states();
-      std::int64_t stored = 0, stop = end, slots = of.store_.capacity() - static_cast<std::int64_t>(states.size()) + 1;
-      for (auto it = states.rbegin(); it != states.rend(); ++it, ++slots) {
-        if (it->first >= stop) continue;
-        stored += binomial_advances(stop - it->first, std::max<std::int64_t>(slots, 1));
-        stop = it->first;
+      std::int64_t stored = 0, stop = end;
+      for (const auto& [at, slots] : segments(end)) {
+        stored += binomial_advances(stop - at, slots);
+        stop = at;
       }
       return binomial_advances(end, of.store_.capacity()) < stored;
     }
@@ -241,6 +264,7 @@ class discrete_adjoint {
   checkpoint_store<Y> store_;
   Y last_;
   bool times_;
+  bool spent_ = false;
   std::vector<step_record> steps_{};
   std::vector<std::int64_t> saved_after_{};
 
@@ -249,6 +273,21 @@ class discrete_adjoint {
 };
 
 }  // namespace detail
+
+/// Turns cotangents of the end and of the saved values into gradients; see solve_with_gradient.
+template <class Field, class Y, class Solver>
+class solve_pullback {
+ public:
+  explicit solve_pullback(std::shared_ptr<detail::discrete_adjoint<Field, Y, Solver>> adjoint)
+      : adjoint_(std::move(adjoint)) {}
+  /// May be called again.
+  auto operator()(const Y& a, const std::vector<Y>& saved = {}) const { return (*adjoint_)(a, saved, false); }
+  /// The last call: stored states are given back on the way.
+  auto consume(const Y& a, const std::vector<Y>& saved = {}) const { return (*adjoint_)(a, saved, true); }
+
+ private:
+  std::shared_ptr<detail::discrete_adjoint<Field, Y, Solver>> adjoint_;
+};
 
 /// Solves, and keeps what the gradient needs. Returns the solution and its pullback:
 ///
@@ -311,8 +350,7 @@ auto solve_with_gradient(const Field& field, const Y& y0, interval span, const S
   result.times = std::move(times);
   result.values = std::move(values);
   adjoint->finish(result.steps, std::move(saved_after));
-  auto pullback = [adjoint](const Y& a, const std::vector<Y>& saved = {}) { return (*adjoint)(a, saved); };
-  return std::pair(std::move(result), std::move(pullback));
+  return std::pair(std::move(result), solve_pullback<Field, Y, Solver>(std::move(adjoint)));
 }
 
 }  // namespace fathom::ode

@@ -17,3 +17,4 @@
 #include <fathom/ode/tree_state.hpp>
 #include <fathom/ode/torchdiffeq.hpp>
 #include <fathom/ode/adjoint.hpp>
+#include <fathom/ode/recorded_solve.hpp>

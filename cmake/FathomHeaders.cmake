@@ -4,24 +4,33 @@ set(FATHOM_HEADERS
   include/fathom/autodiff/autodiff.hpp
   include/fathom/autodiff/chunked.hpp
   include/fathom/autodiff/gradient.hpp
+  include/fathom/autodiff/gradient_check.hpp
   include/fathom/autodiff/node.hpp
   include/fathom/backend/cpu.hpp
   include/fathom/backend/cpu/attention.hpp
+  include/fathom/backend/cpu/attention_backward.hpp
   include/fathom/backend/cpu/attention_tile.hpp
   include/fathom/backend/cpu/blas.hpp
   include/fathom/backend/cpu/block_cache.hpp
   include/fathom/backend/cpu/gemm.hpp
+  include/fathom/backend/cpu/handle.hpp
   include/fathom/backend/cpu/layer_norm.hpp
   include/fathom/backend/cpu/loop_nest.hpp
   include/fathom/backend/cpu/map.hpp
   include/fathom/backend/cpu/multiversion.hpp
   include/fathom/backend/cpu/ops.hpp
+  include/fathom/backend/cpu/outer_product.hpp
   include/fathom/backend/cpu/pack.hpp
+  include/fathom/backend/cpu/pair_ops.hpp
+  include/fathom/backend/cpu/permute.hpp
   include/fathom/backend/cpu/reduce.hpp
   include/fathom/backend/cpu/scratch.hpp
   include/fathom/backend/cpu/thread_pool.hpp
+  include/fathom/backend/cpu/transpose.hpp
+  include/fathom/backend/cpu/triangle.hpp
   include/fathom/backend/cpu/vector_math.hpp
   include/fathom/backend/cpu/vectorized.hpp
+  include/fathom/backend/device_gemm.hpp
   include/fathom/backend/device_kernels.hpp
   include/fathom/backend/host_storage.hpp
   include/fathom/backend/reference.hpp
@@ -29,17 +38,50 @@ set(FATHOM_HEADERS
   include/fathom/backend/thrust/omp.hpp
   include/fathom/backend/thrust/system.hpp
   include/fathom/backend/thrust/tbb.hpp
+  include/fathom/backend/xtensor/convert.hpp
+  include/fathom/backend/xtensor/detail/include.hpp
+  include/fathom/continuous/continuous_evoformer.hpp
   include/fathom/continuous/evoformer_field.hpp
+  include/fathom/continuous/paper_field.hpp
+  include/fathom/continuous/paper_field_2.hpp
+  include/fathom/continuous/paper_field_fast.hpp
+  include/fathom/continuous/paper_field_parts.hpp
   include/fathom/core/config.hpp
+  include/fathom/core/diagnose.hpp
   include/fathom/core/error.hpp
   include/fathom/core/host_tensor.hpp
+  include/fathom/core/instantiate.hpp
   include/fathom/core/memory.hpp
   include/fathom/core/philox.hpp
+  include/fathom/embed/distance_bins.hpp
+  include/fathom/embed/extra_msa_embedder.hpp
+  include/fathom/embed/input_embedder.hpp
+  include/fathom/embed/recycling_embedder.hpp
+  include/fathom/embed/template_embedder.hpp
+  include/fathom/embed/template_pair_embedder.hpp
+  include/fathom/embed/template_pair_stack.hpp
+  include/fathom/embed/template_pointwise_attention.hpp
+  include/fathom/embed/template_single_embedder.hpp
+  include/fathom/evoformer/attention_options.hpp
   include/fathom/evoformer/dims.hpp
+  include/fathom/evoformer/evoformer.hpp
+  include/fathom/evoformer/evoformer_block.hpp
+  include/fathom/evoformer/evoformer_stack.hpp
+  include/fathom/evoformer/extra_msa_stack.hpp
+  include/fathom/evoformer/msa_column_attention.hpp
+  include/fathom/evoformer/msa_column_global_attention.hpp
+  include/fathom/evoformer/msa_row_attention.hpp
+  include/fathom/evoformer/outer_product_mean.hpp
+  include/fathom/evoformer/pair_stack.hpp
   include/fathom/evoformer/state.hpp
+  include/fathom/evoformer/sublayer.hpp
+  include/fathom/evoformer/transitions.hpp
+  include/fathom/evoformer/triangle_attention.hpp
+  include/fathom/evoformer/triangle_multiplication.hpp
+  include/fathom/fathom.hpp
   include/fathom/features/assemble.hpp
   include/fathom/features/choose.hpp
-  include/fathom/features/counter_random.hpp
+  include/fathom/features/feature_data.hpp
   include/fathom/features/features.hpp
   include/fathom/features/featurize.hpp
   include/fathom/geometry/atom_names.hpp
@@ -47,6 +89,7 @@ set(FATHOM_HEADERS
   include/fathom/geometry/chi_angles.hpp
   include/fathom/geometry/frames.hpp
   include/fathom/geometry/quaternion.hpp
+  include/fathom/geometry/quaternion_rigid.hpp
   include/fathom/geometry/residue_constants.hpp
   include/fathom/geometry/residue_lookup.hpp
   include/fathom/geometry/residue_types.hpp
@@ -55,13 +98,20 @@ set(FATHOM_HEADERS
   include/fathom/geometry/rotation.hpp
   include/fathom/geometry/stereochemistry.hpp
   include/fathom/geometry/torsion.hpp
+  include/fathom/heads/aux_heads.hpp
+  include/fathom/heads/distogram.hpp
+  include/fathom/heads/experimentally_resolved.hpp
+  include/fathom/heads/masked_msa.hpp
   include/fathom/heads/plddt.hpp
+  include/fathom/heads/tm.hpp
   include/fathom/io/a3m.hpp
   include/fathom/io/alignment.hpp
   include/fathom/io/alignment_rows.hpp
   include/fathom/io/atomic_file.hpp
   include/fathom/io/checkpoint_file.hpp
   include/fathom/io/fasta.hpp
+  include/fathom/io/gemmi.hpp
+  include/fathom/io/gemmi_layout.hpp
   include/fathom/io/mapped_file.hpp
   include/fathom/io/named_tensor.hpp
   include/fathom/io/npy.hpp
@@ -76,14 +126,55 @@ set(FATHOM_HEADERS
   include/fathom/io/structure_writer.hpp
   include/fathom/io/tensor_file.hpp
   include/fathom/io/text_file.hpp
+  include/fathom/loss/bins.hpp
+  include/fathom/loss/clashes.hpp
+  include/fathom/loss/distogram.hpp
+  include/fathom/loss/experimentally_resolved.hpp
+  include/fathom/loss/fape.hpp
+  include/fathom/loss/lddt.hpp
+  include/fathom/loss/masked_mean.hpp
+  include/fathom/loss/masked_msa.hpp
+  include/fathom/loss/peptide_bonds.hpp
+  include/fathom/loss/rename.hpp
+  include/fathom/loss/structure_fape.hpp
+  include/fathom/loss/tm.hpp
+  include/fathom/loss/torsions.hpp
+  include/fathom/loss/violations.hpp
+  include/fathom/loss/within_residue.hpp
+  include/fathom/metrics/chain_check.hpp
+  include/fathom/metrics/contacts.hpp
   include/fathom/metrics/gdt.hpp
+  include/fathom/metrics/geometry_check.hpp
+  include/fathom/metrics/hydrogen_bonds.hpp
+  include/fathom/metrics/ideal_residue.hpp
   include/fathom/metrics/lddt.hpp
   include/fathom/metrics/points.hpp
+  include/fathom/metrics/secondary_structure.hpp
   include/fathom/metrics/superpose.hpp
+  include/fathom/metrics/tm_score.hpp
+  include/fathom/model/fold_model.hpp
+  include/fathom/model/fold_progress.hpp
+  include/fathom/model/inputs.hpp
+  include/fathom/model/memory_estimate.hpp
+  include/fathom/model/prediction.hpp
+  include/fathom/model/solver_choice.hpp
+  include/fathom/nn/attention.hpp
+  include/fathom/nn/batched.hpp
+  include/fathom/nn/chain.hpp
+  include/fathom/nn/chunk_rows.hpp
+  include/fathom/nn/global_attention.hpp
   include/fathom/nn/initialise.hpp
   include/fathom/nn/layer_norm.hpp
   include/fathom/nn/linear.hpp
   include/fathom/nn/time_embedding.hpp
+  include/fathom/nn/transition.hpp
+  include/fathom/ode/adams.hpp
+  include/fathom/ode/adams_coefficients.hpp
+  include/fathom/ode/adjoint.hpp
+  include/fathom/ode/adjoint_step.hpp
+  include/fathom/ode/autodiff_field.hpp
+  include/fathom/ode/binomial.hpp
+  include/fathom/ode/burst.hpp
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
   include/fathom/ode/error_measure.hpp
@@ -94,26 +185,43 @@ set(FATHOM_HEADERS
   include/fathom/ode/integration_events.hpp
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
+  include/fathom/ode/recorded_solve.hpp
   include/fathom/ode/root_table.hpp
   include/fathom/ode/solution.hpp
   include/fathom/ode/solve.hpp
+  include/fathom/ode/splitting.hpp
   include/fathom/ode/state.hpp
   include/fathom/ode/tableau.hpp
   include/fathom/ode/tableau_dopri8.hpp
   include/fathom/ode/tableaus.hpp
+  include/fathom/ode/torchdiffeq.hpp
+  include/fathom/ode/tree_state.hpp
   include/fathom/op/attention.hpp
   include/fathom/op/bilinear.hpp
+  include/fathom/op/clamped_norm.hpp
+  include/fathom/op/comparison.hpp
+  include/fathom/op/cross_entropy.hpp
   include/fathom/op/dropout.hpp
   include/fathom/op/elementwise.hpp
+  include/fathom/op/extremum.hpp
   include/fathom/op/functors.hpp
   include/fathom/op/indexing.hpp
   include/fathom/op/kernel.hpp
   include/fathom/op/layer_norm.hpp
   include/fathom/op/layout.hpp
   include/fathom/op/linear.hpp
+  include/fathom/op/masked_logits.hpp
   include/fathom/op/matmul.hpp
+  include/fathom/op/outer_product.hpp
+  include/fathom/op/random.hpp
   include/fathom/op/reduction.hpp
   include/fathom/op/softmax.hpp
+  include/fathom/op/triangle.hpp
+  include/fathom/structure/angle_resnet.hpp
+  include/fathom/structure/backbone_update.hpp
+  include/fathom/structure/invariant_point_attention.hpp
+  include/fathom/structure/structure_module.hpp
+  include/fathom/structure/structure_transition.hpp
   include/fathom/tensor/backend.hpp
   include/fathom/tensor/strided_view.hpp
   include/fathom/tensor/tensor.hpp
@@ -121,17 +229,28 @@ set(FATHOM_HEADERS
   include/fathom/version.hpp
 )
 set(FATHOM_CUDA_HEADERS
+  cuda/include/fathom/cuda/buffer.hpp
+  cuda/include/fathom/cuda/context.hpp
+  cuda/include/fathom/cuda/error.hpp
+  cuda/include/fathom/cuda/gemm.hpp
+  cuda/include/fathom/cuda/gpu.hpp
+  cuda/include/fathom/cuda/launch.cuh
+  cuda/include/fathom/cuda/precision.hpp
 )
 
 # A file that is listed and gone is left out here, so that a tree in flux still configures; the test says so.
+set(gone "")
 foreach(list IN ITEMS FATHOM_HEADERS FATHOM_CUDA_HEADERS)
   set(present "")
   foreach(header IN LISTS ${list})
-    if(EXISTS "${CMAKE_CURRENT_LIST_DIR}/../${header}")
+    if(EXISTS "${PROJECT_SOURCE_DIR}/${header}")
       list(APPEND present "${PROJECT_SOURCE_DIR}/${header}")
     else()
-      message(WARNING "${header} is listed but does not exist; run cmake/update_headers.sh")
+      string(APPEND gone "\n  ${header}")
     endif()
   endforeach()
   set(${list} ${present})
 endforeach()
+if(gone)
+  message(WARNING "listed but not there (run cmake/update_headers.sh):${gone}")
+endif()

@@ -27,7 +27,10 @@ if(FATHOM_XTENSOR_ROOT)
   target_link_libraries(fathom INTERFACE "$<INSTALL_INTERFACE:xtensor;xtensor-blas>")
 else()
   fathom_find_xtensor()
-  target_link_libraries(fathom INTERFACE xtensor xtensor-blas "$<TARGET_NAME_IF_EXISTS:xsimd>")
+  target_link_libraries(fathom INTERFACE xtensor xtensor-blas "$<INSTALL_INTERFACE:$<TARGET_NAME_IF_EXISTS:xsimd>>")
+  if(TARGET xsimd)
+    target_link_libraries(fathom INTERFACE "$<BUILD_INTERFACE:xsimd>")
+  endif()
 endif()
 
 # Files: alignments, structures, weights. gemmi's reader costs half a minute to compile, so the header that holds it is
@@ -79,9 +82,14 @@ endif()
 add_library(fathom_thrust INTERFACE)
 add_library(fathom::thrust ALIAS fathom_thrust)
 set_target_properties(fathom_thrust PROPERTIES EXPORT_NAME thrust)
-target_link_libraries(fathom_thrust INTERFACE fathom fathom_thrust_headers
-  $<$<STREQUAL:${FATHOM_THRUST_DEVICE},OMP>:OpenMP::OpenMP_CXX>
-  $<$<STREQUAL:${FATHOM_THRUST_DEVICE},TBB>:TBB::tbb>)
+target_link_libraries(fathom_thrust INTERFACE fathom fathom_thrust_headers)
+# A program may use every device system that is there, whichever is the default.
+foreach(runtime IN ITEMS OpenMP::OpenMP_CXX TBB::tbb)
+  if(TARGET ${runtime})
+    target_link_libraries(fathom_thrust INTERFACE "$<BUILD_INTERFACE:${runtime}>")
+  endif()
+  target_link_libraries(fathom_thrust INTERFACE "$<INSTALL_INTERFACE:$<TARGET_NAME_IF_EXISTS:${runtime}>>")
+endforeach()
 target_compile_definitions(fathom_thrust INTERFACE
   FATHOM_WITH_THRUST=1
   THRUST_HOST_SYSTEM=THRUST_HOST_SYSTEM_CPP

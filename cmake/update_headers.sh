@@ -25,17 +25,21 @@ HEAD
   cat <<'TAIL'
 
 # A file that is listed and gone is left out here, so that a tree in flux still configures; the test says so.
+set(gone "")
 foreach(list IN ITEMS FATHOM_HEADERS FATHOM_CUDA_HEADERS)
   set(present "")
   foreach(header IN LISTS ${list})
-    if(EXISTS "${CMAKE_CURRENT_LIST_DIR}/../${header}")
+    if(EXISTS "${PROJECT_SOURCE_DIR}/${header}")
       list(APPEND present "${PROJECT_SOURCE_DIR}/${header}")
     else()
-      message(WARNING "${header} is listed but does not exist; run cmake/update_headers.sh")
+      string(APPEND gone "\n  ${header}")
     endif()
   endforeach()
   set(${list} ${present})
 endforeach()
+if(gone)
+  message(WARNING "listed but not there (run cmake/update_headers.sh):${gone}")
+endif()
 TAIL
 }
 

@@ -169,35 +169,39 @@ TEST_CASE_TEMPLATE("backend: the triangle contraction equals plain loops, outgoi
     }
 }
 
-TEST_CASE("backend: the triangle contraction of three different extents, in rounds, channels outermost or innermost") {
-  const index_t rows = 100, columns = 90, depth = 1200, channels = 37;  // more than one round of channels
-  CHECK(detail::triangle_round((rows + columns) * depth, channels) < channels);
-  const auto a = random_values<double>(rows * depth * channels, 1),
-             b = random_values<double>(columns * depth * channels, 2);
-  std::vector<double> x(at(rows * columns * channels), 5.);
-  thread_pool pool(3);
-  // a is [c, k, i], b is [j, k, c], x is [c, i, j].
-  triangle_args<double> t{rows,
-                          columns,
-                          depth,
-                          channels,
-                          {a.data(), 1, rows, rows * depth},
-                          {b.data(), depth * channels, channels, 1},
-                          {x.data(), columns, 1, rows * columns}};
-  triangle_contract(pool, t);
-  double error = 0;
-  for (const index_t i : {0, 31, 32, 99})
-    for (const index_t j : {0, 50, 89})
-      for (index_t c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (index_t k = 0; k < depth; ++k)
-          sum += a[at((c * depth + k) * rows + i)] * b[at((j * depth + k) * channels + c)];
-        error = std::max(error, std::abs(sum - x[at((c * rows + i) * columns + j)]));
-      }
-  CHECK(error < 1e-11);
-  t.depth = 0;
-  triangle_contract(pool, t);
-  CHECK(x[77] == 0);
+TEST_CASE("backend: the triangle contraction of three different extents, every cut, channels outermost or innermost") {
+  const index_t rows = 100, columns = 90, channels = 37;
+  CHECK(detail::cut_triangle((rows + columns) * 40).group == 8);
+  CHECK(detail::cut_triangle((rows + columns) * 300).alone);
+  CHECK_FALSE(detail::cut_triangle((rows + columns) * 800).alone);
+  for (const index_t depth : {40, 300, 800}) {
+    const auto a = random_values<double>(rows * depth * channels, 1),
+               b = random_values<double>(columns * depth * channels, 2);
+    std::vector<double> x(at(rows * columns * channels), 5.);
+    thread_pool pool(3);
+    // a is [c, k, i], b is [j, k, c], x is [c, i, j].
+    triangle_args<double> t{rows,
+                            columns,
+                            depth,
+                            channels,
+                            {a.data(), 1, rows, rows * depth},
+                            {b.data(), depth * channels, channels, 1},
+                            {x.data(), columns, 1, rows * columns}};
+    triangle_contract(pool, t);
+    double error = 0;
+    for (const index_t i : {0, 31, 32, 99})
+      for (const index_t j : {0, 50, 89})
+        for (index_t c = 0; c < channels; ++c) {
+          double sum = 0;
+          for (index_t k = 0; k < depth; ++k)
+            sum += a[at((c * depth + k) * rows + i)] * b[at((j * depth + k) * channels + c)];
+          error = std::max(error, std::abs(sum - x[at((c * rows + i) * columns + j)]));
+        }
+    CHECK(error < 1e-11);
+    t.depth = 0;
+    triangle_contract(pool, t);
+    CHECK(x[77] == 0);
+  }
 }
 
 namespace {

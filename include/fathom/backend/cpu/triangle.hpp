@@ -29,8 +29,7 @@ struct triangle_args {
 
 namespace detail {
 
-inline constexpr index_t triangle_group = 16;  // channels of one cache line of floats
-inline constexpr index_t triangle_rows = 32;   // rows of one task
+inline constexpr index_t triangle_rows = 32;  // rows of x computed at a time
 
 // to[channel][row, column] = from[row, column, channel] for one row and a group of channels.
 template <class T>
@@ -80,56 +79,76 @@ void narrow_product(index_t m, index_t n, index_t k, const T* a, index_t lda, co
     gemm_serial(false, false, m, std::min(width, n - j), k, T(1), a, lda, b + j, ldb, T(0), c + j, ldc);
 }
 
-// Channels whose packed matrices exist at a time: a function of the extents alone.
-inline index_t triangle_round(index_t elements_per_channel, index_t channels) {
-  const index_t fitting = (index_t(1) << 20) / std::max<index_t>(1, elements_per_channel);
-  return std::min(channels, std::max(triangle_group, fitting / triangle_group * triangle_group));
-}
-
 // A channel's matrix starts one cache line further than its size: equal strides of a power of two would share sets.
 inline index_t apart(index_t elements) { return (elements + 15) / 16 * 16 + 16; }
 
+// How channels are cut: `group` of them at a time in one task. Small matrices: a task packs and multiplies its group by
+// itself. Large ones: all workers pack a group, then multiply it. Functions of the extents alone.
+struct triangle_cut {
+  bool alone;
+  index_t group;
+};
+inline triangle_cut cut_triangle(index_t elements_per_channel) {
+  if (elements_per_channel <= index_t(1) << 15) return {true, 8};
+  if (elements_per_channel <= index_t(1) << 17) return {true, 16};
+  return {false, 16};
+}
+
+template <class T>
+struct triangle_work {
+  const triangle_args<T>& t;
+  index_t a_stride = apart(t.rows * t.depth), b_stride = apart(t.columns * t.depth);
+
+  // a as [c][i, k] and b as [c][k, j]: lines are the rows i, then the rows k.
+  index_t lines() const { return t.rows + t.depth; }
+  void pack_line(index_t line, index_t from, index_t count, T* a, T* b) const {
+    if (line < t.rows) {
+      pack_channels(t.a, line, t.depth, from, count, a + line * t.depth, a_stride);
+    } else {
+      const channel_view<const T> b_by_depth{t.b.data, t.b.column, t.b.row, t.b.channel};
+      pack_channels(b_by_depth, line - t.rows, t.columns, from, count, b + (line - t.rows) * t.columns, b_stride);
+    }
+  }
+  index_t blocks() const { return (t.rows + triangle_rows - 1) / triangle_rows; }
+  void multiply_block(thread_pool& pool, int worker, index_t block, index_t from, index_t count, const T* a,
+                      const T* b) const {
+    const index_t i = block * triangle_rows, rows = std::min(triangle_rows, t.rows - i);
+    const index_t x_stride = apart(rows * t.columns);
+    const auto x = pool.scratch<T>(worker, count * x_stride);
+    for (index_t c = 0; c < count; ++c)
+      narrow_product<T>(rows, t.columns, t.depth, a + c * a_stride + i * t.depth, t.depth, b + c * b_stride, t.columns,
+                        x.data() + c * x_stride, t.columns);
+    for (index_t row = 0; row < rows; ++row)
+      unpack_channels<T>(x.data() + row * t.columns, x_stride, i + row, t.columns, from, count, t.x);
+  }
+};
+
 }  // namespace detail
 
-/// See triangle_args. x may not overlap a or b. Scratch: packed matrices of about 2^20 values, which
-/// stay in the last cache, or of 16 channels where these are larger.
+/// See triangle_args. x may not overlap a or b. Scratch: the packed matrices of 8 or 16 channels, for each thread while
+/// rows + columns times depth stays below 2^17, once beyond that.
 template <class T>
 void triangle_contract(thread_pool& pool, const triangle_args<T>& t) {
   if (t.rows <= 0 || t.columns <= 0 || t.channels <= 0) return;
-  const int self = pool.current_worker();
-  const index_t round = detail::triangle_round((t.rows + t.columns) * t.depth, t.channels);
-  const index_t a_stride = detail::apart(t.rows * t.depth), b_stride = detail::apart(t.columns * t.depth);
-  const auto a_packed = pool.scratch<T>(self, round * a_stride), b_packed = pool.scratch<T>(self, round * b_stride);
-  const channel_view<const T> b_by_depth{t.b.data, t.b.column, t.b.row, t.b.channel};
-  const index_t blocks = (t.rows + detail::triangle_rows - 1) / detail::triangle_rows;
-
-  for (index_t from = 0; from < t.channels; from += round) {
-    const index_t width = std::min(round, t.channels - from);
-    const index_t groups = (width + detail::triangle_group - 1) / detail::triangle_group;
-    // a as [c][i, k], b as [c][k, j]: rows i, then rows k.
-    pool.parallel_for(t.rows + t.depth, [&](index_t task, int) {
-      for (index_t c = 0; c < width; c += detail::triangle_group) {
-        const index_t count = std::min(detail::triangle_group, width - c);
-        if (task < t.rows)
-          detail::pack_channels(t.a, task, t.depth, from + c, count, a_packed.data() + c * a_stride + task * t.depth,
-                                a_stride);
-        else
-          detail::pack_channels(b_by_depth, task - t.rows, t.columns, from + c, count,
-                                b_packed.data() + c * b_stride + (task - t.rows) * t.columns, b_stride);
-      }
+  const detail::triangle_work<T> work{t};
+  const detail::triangle_cut cut = detail::cut_triangle((t.rows + t.columns) * t.depth);
+  if (cut.alone) {
+    pool.parallel_for((t.channels + cut.group - 1) / cut.group, [&](index_t task, int worker) {
+      const index_t from = task * cut.group, count = std::min(cut.group, t.channels - from);
+      const auto a = pool.scratch<T>(worker, count * work.a_stride), b = pool.scratch<T>(worker, count * work.b_stride);
+      for (index_t line = 0; line < work.lines(); ++line) work.pack_line(line, from, count, a.data(), b.data());
+      for (index_t block = 0; block < work.blocks(); ++block)
+        work.multiply_block(pool, worker, block, from, count, a.data(), b.data());
     });
-    pool.parallel_for(groups * blocks, [&](index_t task, int worker) {
-      const index_t c = task / blocks * detail::triangle_group, i = task % blocks * detail::triangle_rows;
-      const index_t count = std::min(detail::triangle_group, width - c),
-                    rows = std::min(detail::triangle_rows, t.rows - i);
-      const index_t x_stride = detail::apart(rows * t.columns);
-      const auto x = pool.scratch<T>(worker, count * x_stride);
-      for (index_t at = 0; at < count; ++at)
-        detail::narrow_product<T>(rows, t.columns, t.depth, a_packed.data() + (c + at) * a_stride + i * t.depth,
-                                  t.depth, b_packed.data() + (c + at) * b_stride, t.columns, x.data() + at * x_stride,
-                                  t.columns);
-      for (index_t row = 0; row < rows; ++row)
-        detail::unpack_channels<T>(x.data() + row * t.columns, x_stride, i + row, t.columns, from + c, count, t.x);
+    return;
+  }
+  const int self = pool.current_worker();
+  const auto a = pool.scratch<T>(self, cut.group * work.a_stride), b = pool.scratch<T>(self, cut.group * work.b_stride);
+  for (index_t from = 0; from < t.channels; from += cut.group) {
+    const index_t count = std::min(cut.group, t.channels - from);
+    pool.parallel_for(work.lines(), [&](index_t line, int) { work.pack_line(line, from, count, a.data(), b.data()); });
+    pool.parallel_for(work.blocks(), [&](index_t block, int worker) {
+      work.multiply_block(pool, worker, block, from, count, a.data(), b.data());
     });
   }
 }

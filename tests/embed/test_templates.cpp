@@ -136,6 +136,17 @@ TEST_CASE_TEMPLATE("embed: template features do not change when a template is mo
         select(place(unsqueeze(select(x.pseudo_beta, 0, 0), 1)), 1, 0), select(x.pseudo_beta_mask, 0, 0)));
   };
   CHECK(difference(features(false), features(true)) < 1e-8);
+  // Torsions, too, known or not.
+  const auto turn = reshape<4>(inverse_rotation(quat_to_rot(motion.quaternion)), {1, 1, 3, 3});
+  host_tensor<double> some({2, n, 37}, 1.0);
+  for (index_t i = 0; i < n; ++i) some(0, i, (5 * i) % 4) = 0;
+  const auto known = from_host<3>(b, some);
+  const auto here = x.positions * unsqueeze(known, 3);
+  const auto there = (matmul(here, broadcast_to<4>(turn, {2, n, 3, 3})) + motion.translation) * unsqueeze(known, 3);
+  const auto before = make_template_input<B>(x.aatype, here, known, x.mask);
+  const auto after = make_template_input<B>(x.aatype, there, known, x.mask);
+  CHECK(difference(before.torsions, after.torsions) < 1e-8);
+  CHECK(difference(before.alt_torsions, after.alt_torsions) < 1e-8);
 }
 
 TEST_CASE("embed: template parameters have OpenFold's names, and an empty set of templates is refused") {

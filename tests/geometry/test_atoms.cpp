@@ -115,7 +115,7 @@ TEST_CASE_TEMPLATE("geometry: the two atom layouts hold the same atoms", B, BACK
 
 TEST_CASE("geometry: an unknown residue gets a backbone where one is asked for") {
   const reference<double> b;
-  const auto aatype = from_host<1>(b, host_tensor<std::int64_t>({1}, {restype_unknown}));
+  const auto aatype = from_host<1>(b, host_tensor<std::int64_t>({1}, std::int64_t{restype_unknown}));
   const auto frames = testing::random_frames(b, 1, 7).to_rigid();
   const auto angles = unit_vector(normal<3>(b, {1, 7, 2}, 8), 0);
   const auto atoms = [&](unknown_residue how) {

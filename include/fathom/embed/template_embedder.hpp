@@ -53,8 +53,8 @@ template_input<B> make_template_input(const tensor<B, 2, index_t>& aatype, const
     const auto known = select(atom_mask, 0, one);
     const auto angles = atom37_to_torsion_angles(atoms, known, types);
     const auto side = pseudo_beta(atoms, known, types);
-    torsions.push_back(angles.sin_cos);
-    alt_torsions.push_back(angles.alt_sin_cos);
+    torsions.push_back(angles.sin_cos * unsqueeze(angles.mask, 2));
+    alt_torsions.push_back(angles.alt_sin_cos * unsqueeze(angles.mask, 2));
     torsion_mask.push_back(angles.mask);
     beta.push_back(side.position);
     beta_mask.push_back(side.mask);

@@ -5,6 +5,9 @@
 struct mine {
   using backend_type = fathom::reference<double>;
   fathom::tensor<backend_type, 1> weight;
+#ifdef FATHOM_WITHOUT_MISTAKE
+  void initialise(const std::string&, const fathom::initialise_options&) {}
+#endif
   void visit(auto&& v) { v("weight", weight); }
 };
 

@@ -6,7 +6,7 @@ using B = fathom::reference<double>;
 
 int main() {
   const fathom::linear<B, 256, 128> first{B{}};
-  #ifdef FATHOM_WITHOUT_MISTAKE
+#ifdef FATHOM_WITHOUT_MISTAKE
   const fathom::layer_norm<B, 128> second{B{}};
 #else
   const fathom::layer_norm<B, 64> second{B{}};

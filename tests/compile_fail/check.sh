@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check.sh SOURCE COMPILER FLAGS...: SOURCE must not compile, and the compiler must say every sentence the source names:
 #   // expect: the sentence a user reads
-# With -DFATHOM_WITHOUT_MISTAKE, where the source knows that macro, it must compile: so it fails for its one mistake only.
+# With -DFATHOM_WITHOUT_MISTAKE it must compile: so it fails for its one mistake only, not for a broken header.
 set -euo pipefail
 source="$1"
 shift
@@ -23,7 +23,10 @@ for sentence in "${sentences[@]}"; do
     failed=1
   fi
 done
-if grep -qF FATHOM_WITHOUT_MISTAKE "$source" && ! correct="$("$@" -DFATHOM_WITHOUT_MISTAKE -fsyntax-only "$source" 2>&1)"; then
+if ! grep -qF FATHOM_WITHOUT_MISTAKE "$source"; then
+  echo "$source has no part under FATHOM_WITHOUT_MISTAKE, the same without its mistake"
+  failed=1
+elif ! correct="$("$@" -DFATHOM_WITHOUT_MISTAKE -fsyntax-only "$source" 2>&1)"; then
   echo "without its mistake the source does not compile either:"
   echo "$correct"
   failed=1

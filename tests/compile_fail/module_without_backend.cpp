@@ -2,6 +2,9 @@
 #include <fathom/core/diagnose.hpp>
 
 struct mine {
+#ifdef FATHOM_WITHOUT_MISTAKE
+  using backend_type = int;
+#endif
   int x = 0;
   void visit(auto&& v) { v("x", x); }
 };

@@ -3,6 +3,10 @@
 
 struct nothing {
   char* pointer;
+#ifdef FATHOM_WITHOUT_MISTAKE
+  double number = 0;
+  void visit(auto&& v) { v("number", number); }
+#endif
 };
 
 int main() {

@@ -25,13 +25,18 @@ consteval bool check_backend() {
   return true;
 }
 
+namespace detail {
+/// Takes every part and does nothing: what `visit` is called with to see whether it exists.
+struct part_visitor {
+  template <class Part>
+  void operator()(const char*, Part&) const {}
+};
+}  // namespace detail
+
 /// One sentence for each thing that a module must have and M has not.
 template <class M>
 consteval bool check_module() {
-  struct visitor {
-    void operator()(const char*, auto&) {}
-  };
-  static_assert(requires(M& m, visitor v) { m.visit(v); },
+  static_assert(requires(M& m, detail::part_visitor v) { m.visit(v); },
                 "fathom: a module names its parts: `void visit(auto&& v) { v(\"linear_1\", linear_1); ... }`");
   static_assert(requires { typename M::backend_type; },
                 "fathom: a module names its backend: `using backend_type = B;`");

@@ -76,6 +76,8 @@ void initialise_below(X& x, const std::string& path, const initialise_options& o
   } else if constexpr (tree::list<X>) {
     std::size_t i = 0;
     for (auto& element : x) initialise_below(element, tree::detail::joined(path, std::to_string(i++)), options);
+  } else if constexpr (tree::optional<X>) {
+    if (x) initialise_below(*x, path, options);
   } else if constexpr (tree::branch<X>) {
     x.visit([&](const auto& name, auto& member) { initialise_below(member, tree::detail::joined(path, name), options); });
   } else {

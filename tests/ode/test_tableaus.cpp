@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fathom/ode/explicit_rk.hpp>
+#include <fathom/ode/tableaus_implicit.hpp>
 
 namespace {
 
@@ -130,6 +131,30 @@ TEST_CASE("ode: order conditions hold for every explicit tableau") {
   check_tableau<tsit5>(tiny);
   // Published as fractions of nine or ten digits that only approximate the true coefficients.
   check_tableau<dopri8>(10 * tiny);
+}
+
+TEST_CASE("ode: order conditions hold for every implicit tableau") {
+  using namespace fathom::ode::tableau;
+  const auto check = [](auto tableau) {
+    using T = decltype(tableau);
+    INFO(T::name);
+    CHECK(fathom::ode::detail::row_sum_residual(T::a, T::c) <= 2e-15);
+    CHECK(residual(T::a, T::b, T::order) <= 2e-15);
+    CHECK(residual(T::a, T::b, T::order + 1) > 1e-7);
+  };
+  check(implicit_euler{});
+  check(implicit_midpoint{});
+  check(trapezoid{});
+  check(gauss_legendre4{});
+  check(gauss_legendre6{});
+  check(radau_iia3{});
+  check(radau_iia5{});
+  check(sdirk2{});
+  check(tr_bdf2{});
+  check(kvaerno3{});
+  std::array<double, 4> embedded;
+  for (std::size_t n = 0; n < 4; ++n) embedded[n] = kvaerno3::b[n] - kvaerno3::e[n];
+  CHECK(residual(kvaerno3::a, embedded, 2) <= 2e-15);
 }
 
 TEST_CASE("ode: the continuous extension of dopri8 has order five inside the step") {

@@ -6,6 +6,7 @@
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>
+#include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/solution.hpp>
 #include <fathom/ode/solve.hpp>

@@ -40,12 +40,15 @@ set(FATHOM_HEADERS
   include/fathom/backend/thrust/tbb.hpp
   include/fathom/backend/xtensor/convert.hpp
   include/fathom/backend/xtensor/detail/include.hpp
+  include/fathom/continuous/block_field.hpp
   include/fathom/continuous/continuous_evoformer.hpp
+  include/fathom/continuous/depth_weights.hpp
   include/fathom/continuous/evoformer_field.hpp
   include/fathom/continuous/paper_field.hpp
   include/fathom/continuous/paper_field_2.hpp
   include/fathom/continuous/paper_field_fast.hpp
   include/fathom/continuous/paper_field_parts.hpp
+  include/fathom/continuous/split_field.hpp
   include/fathom/core/config.hpp
   include/fathom/core/diagnose.hpp
   include/fathom/core/error.hpp
@@ -137,9 +140,12 @@ set(FATHOM_HEADERS
   include/fathom/loss/peptide_bonds.hpp
   include/fathom/loss/rename.hpp
   include/fathom/loss/structure_fape.hpp
+  include/fathom/loss/targets.hpp
   include/fathom/loss/tm.hpp
   include/fathom/loss/torsions.hpp
+  include/fathom/loss/total.hpp
   include/fathom/loss/violations.hpp
+  include/fathom/loss/weights.hpp
   include/fathom/loss/within_residue.hpp
   include/fathom/metrics/chain_check.hpp
   include/fathom/metrics/contacts.hpp
@@ -180,6 +186,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/error_measure.hpp
   include/fathom/ode/explicit_rk.hpp
   include/fathom/ode/field.hpp
+  include/fathom/ode/implicit_rk.hpp
   include/fathom/ode/integration.hpp
   include/fathom/ode/integration_adaptive.hpp
   include/fathom/ode/integration_events.hpp
@@ -194,6 +201,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/tableau.hpp
   include/fathom/ode/tableau_dopri8.hpp
   include/fathom/ode/tableaus.hpp
+  include/fathom/ode/tableaus_implicit.hpp
   include/fathom/ode/torchdiffeq.hpp
   include/fathom/ode/tree_state.hpp
   include/fathom/op/attention.hpp
@@ -225,6 +233,11 @@ set(FATHOM_HEADERS
   include/fathom/tensor/backend.hpp
   include/fathom/tensor/strided_view.hpp
   include/fathom/tensor/tensor.hpp
+  include/fathom/train/adam.hpp
+  include/fathom/train/clip.hpp
+  include/fathom/train/ema.hpp
+  include/fathom/train/flat.hpp
+  include/fathom/train/schedule.hpp
   include/fathom/tree/tree.hpp
   include/fathom/version.hpp
 )

@@ -17,5 +17,5 @@ fi
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_COMPILER=$compiler" \
   "-DFATHOM_XTENSOR_ROOT=$checkout" -DFATHOM_BUILD_TESTS=ON -DFATHOM_BUILD_EXAMPLES=OFF -DFATHOM_BUILD_BENCH=OFF \
   -DFATHOM_CHECKS=OFF -DFATHOM_INSTALL=OFF -DFATHOM_TEST_OPTIMIZATION=-O1
-cmake --build "$build" --parallel 2 --target backend_tests
-ctest --test-dir "$build" --output-on-failure -L '^backend$' --no-tests=error
+cmake --build "$build" --parallel 2 --target xtensor_tests
+ctest --test-dir "$build" --output-on-failure -L '^xtensor$' --no-tests=error

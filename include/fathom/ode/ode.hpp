@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fathom/ode/adams.hpp>
+#include <fathom/ode/backsolve.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>

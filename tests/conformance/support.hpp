@@ -75,7 +75,7 @@ struct maker {
       const double u = fathom::philox_uniform(seed, static_cast<std::uint64_t>(i));
       view.data[view.offset(i)] = static_cast<double>(static_cast<float>(low + (high - low) * u));
     }
-    return fathom::from_host<1>(b, host).template reinterpret(e, place.strides, place.offset);
+    return fathom::from_host<1>(b, host).reinterpret(e, place.strides, place.offset);
   }
 
   tensor<B, 1, index_t> numbers(index_t n, index_t below, std::uint64_t seed) const {
@@ -107,7 +107,7 @@ struct record {
   }
   template <class... X>
   void add(const std::tuple<X...>& xs) {
-    std::apply([this](const auto&... x) { (add(x), ...); }, xs);
+    std::apply([this](const auto&... x) { (this->add(x), ...); }, xs);
   }
   void add(const fathom::none&) {}
 };

@@ -300,16 +300,45 @@ class op_node final : public gradient_node {
   Value cotangents_{};
 };
 
-template <class Node, class B, int R>
-tensor<autodiff<B>, R> recorded(const tensor<B, R>& value, const std::shared_ptr<Node>& node, tensor<B, R>& slot) {
-  return tensor<autodiff<B>, R>(value, node, node ? &slot : nullptr);
+/// Values with their place in the graph: outputs of `owner`, whose cotangents gather in `slots`; constants where it is
+/// null.
+template <class B, int R>
+tensor<autodiff<B>, R> recorded(const tensor<B, R>& value, const std::shared_ptr<gradient_node>& owner,
+                                tensor<B, R>* slot) {
+  return tensor<autodiff<B>, R>(value, owner, slot);
 }
-template <class Node, class... X>
-auto recorded(const std::tuple<X...>& values, const std::shared_ptr<Node>& node, std::tuple<X...>& slots) {
+template <class... X>
+auto recorded(const std::tuple<X...>& values, const std::shared_ptr<gradient_node>& owner, std::tuple<X...>* slots) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return std::tuple(recorded(std::get<I>(values), node, std::get<I>(slots))...);
+    return std::tuple(recorded(std::get<I>(values), owner, slots != nullptr ? &std::get<I>(*slots) : nullptr)...);
   }(std::index_sequence_for<X...>{});
 }
+
+/// A watched leaf with the value x.
+template <class B, int R>
+tensor<autodiff<B>, R> watched_leaf(const tensor<B, R>& x) {
+  const auto [owner, node] = make_node<leaf_node<B, R>>();
+  return tensor<autodiff<B>, R>(x, owner, &node->cotangent);
+}
+
+/// Functors for walks over trees of recorded tensors.
+struct take_primal {
+  template <class From, class To>
+  void operator()(const From& from, To& to) const {
+    to = from.primal();
+  }
+};
+template <class B>
+struct watch_leaf {
+  template <class From, class To>
+  void operator()(const From& from, To& to) const {
+    if constexpr (std::is_same_v<typename From::value_type, scalar_of<B>>) {
+      if (!from.empty()) to = watched_leaf<B>(from);
+    } else {
+      to = To(from);
+    }
+  }
+};
 
 }  // namespace detail
 
@@ -322,14 +351,15 @@ struct kernel<Op, autodiff<B>> {
     auto result = kernel<Op, B>::forward(detail::argument<Args>::primal(args)...);
     using value_t = decltype(result.value);
     using node_t = detail::op_node<Op, B, value_t, decltype(result.residuals), Args...>;
-    std::shared_ptr<node_t> node;
+    std::shared_ptr<detail::gradient_node> owner;
+    value_t* slots = nullptr;
     if ((detail::argument<Args>::watched(args) || ...)) {
-      node = std::make_shared<node_t>(std::move(result.residuals), args...);
-      node->remember(result.value);
-      return op_result{detail::recorded(result.value, node, node->cotangents()), none{}};
+      auto made = detail::make_node<node_t>(std::move(result.residuals), args...);
+      made.second->remember(result.value);
+      owner = std::move(made.first);
+      slots = &made.second->cotangents();
     }
-    value_t unused{};
-    return op_result{detail::recorded(result.value, node, unused), none{}};
+    return op_result{detail::recorded(result.value, owner, slots), none{}};
   }
 };
 

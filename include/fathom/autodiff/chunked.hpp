@@ -51,39 +51,62 @@ auto run_chunks(const F& f, const Shared& shared, index_t chunk, const First& fi
 /// All tensors of a tree without their history.
 template <class B, class X>
 auto plain_tree(const X& x, const B& b) {
-  return tree::rebind(x, b, [](const auto& from, auto& to) { to = from.primal(); });
+  return tree::rebind(x, b, take_primal{});
 }
 
-/// Watches again what was watched before; the rest stays constant, and costs no gradient.
+/// A fresh leaf where there was a watched tensor; a constant stays one, and costs no gradient.
+template <class B>
+struct watch_again {
+  template <class Leaf>
+  Leaf operator()(const Leaf& leaf) const {
+    if constexpr (any_tensor<Leaf>) {
+      if constexpr (std::is_same_v<typename Leaf::value_type, scalar_of<B>>) {
+        if (leaf.node()) return watched_leaf<B>(leaf.primal());
+      }
+    }
+    return leaf;
+  }
+};
 template <class B, class X>
 X rewatch(const X& x) {
-  return tree::map(
-      [](const auto& leaf) {
-        using leaf_t = std::remove_cvref_t<decltype(leaf)>;
-        if constexpr (any_tensor<leaf_t>) {
-          if constexpr (std::is_same_v<typename leaf_t::value_type, scalar_of<B>>) {
-            if (leaf.node()) {
-              auto node = std::make_shared<leaf_node<B, leaf_t::rank>>();
-              return leaf_t(leaf.primal(), node, &node->cotangent);
-            }
-          }
-        }
-        return leaf;
-      },
-      x);
+  return tree::map(watch_again<B>{}, x);
 }
+
+struct collect_nodes {
+  std::vector<std::shared_ptr<gradient_node>>& nodes;
+  template <class Leaf>
+  void operator()(const Leaf& leaf) const {
+    if constexpr (any_tensor<Leaf>)
+      if (leaf.node()) nodes.push_back(leaf.node());
+  }
+};
+struct find_watched {
+  bool found = false;
+  template <class Leaf>
+  void operator()(const Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>) found = found || leaf.node() != nullptr;
+  }
+};
+/// Adds the cotangents that the leaves of one tree collected to those of the tree they stand for.
+template <class B>
+struct hand_over {
+  template <class Leaf>
+  void operator()(Leaf& to, Leaf& from) const {
+    if constexpr (any_tensor<Leaf>) {
+      if constexpr (std::is_same_v<typename Leaf::value_type, scalar_of<B>>) {
+        if (to.node() && !from.slot()->empty()) accumulate(*to.slot(), *from.slot());
+      }
+    }
+  }
+};
 
 template <class B, class F, class Shared, class Y, class... Mapped>
 class chunked_node final : public gradient_node {
  public:
   chunked_node(F f, Shared shared, index_t chunk, const Mapped&... mapped)
       : f_(std::move(f)), shared_(std::move(shared)), chunk_(chunk), mapped_(mapped...) {
-    const auto connect = [&](const auto& leaf) {
-      if constexpr (any_tensor<decltype(leaf)>)
-        if (leaf.node()) inputs_.push_back(leaf.node());
-    };
-    tree::for_each(shared_, connect);
-    tree::for_each(mapped_, connect);
+    tree::for_each(std::as_const(shared_), collect_nodes{inputs_});
+    tree::for_each(std::as_const(mapped_), collect_nodes{inputs_});
   }
 
   Y cotangent;
@@ -144,18 +167,7 @@ class chunked_node final : public gradient_node {
     if (whole) scatter(*whole, *rows, from, n);
   }
 
-  static void deliver(Shared& outer, Shared& inner) {
-    tree::for_each_zipped(
-        [](auto& to, auto& from) {
-          using leaf_t = std::remove_cvref_t<decltype(to)>;
-          if constexpr (any_tensor<leaf_t>) {
-            if constexpr (std::is_same_v<typename leaf_t::value_type, scalar_of<B>>) {
-              if (to.node() && !from.slot()->empty()) accumulate(*to.slot(), *from.slot());
-            }
-          }
-        },
-        outer, inner);
-  }
+  static void deliver(Shared& outer, Shared& inner) { tree::for_each_zipped(hand_over<B>{}, outer, inner); }
 
   F f_;
   Shared shared_;
@@ -181,17 +193,14 @@ auto chunked(const F& f, const Shared& shared, index_t chunk, const First& first
     auto y = detail::run_chunks(f, strip(shared), chunk, strip(first), strip(rest)...);
     using Y = decltype(y);
     using variable = tensor<B, Y::rank>;
-    bool watched = false;
-    const auto look = [&](const auto& leaf) {
-      if constexpr (any_tensor<decltype(leaf)>) watched = watched || leaf.node() != nullptr;
-    };
-    tree::for_each(shared, look);
-    tree::for_each(first, look);
-    (tree::for_each(rest, look), ...);
-    if (!watched) return variable(y);
-    auto node = std::make_shared<detail::chunked_node<inner, F, Shared, Y, First, Rest...>>(f, shared, chunk, first,
-                                                                                            rest...);
-    return variable(y, node, &node->cotangent);
+    detail::find_watched watched;
+    tree::for_each(shared, watched);
+    tree::for_each(first, watched);
+    (tree::for_each(rest, watched), ...);
+    if (!watched.found) return variable(y);
+    using node_t = detail::chunked_node<inner, F, Shared, Y, First, Rest...>;
+    const auto [node, slot] = detail::make_node<node_t>(f, shared, chunk, first, rest...);
+    return variable(y, node, &slot->cotangent);
   }
 }
 

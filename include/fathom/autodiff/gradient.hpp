@@ -18,59 +18,79 @@ namespace detail {
 /// x with every real tensor replaced by a watched variable.
 template <class B, class X>
 auto watch(const X& x, const B& b) {
-  return tree::rebind(x, autodiff<B>(b), [](const auto& from, auto& to) {
-    using from_t = std::remove_cvref_t<decltype(from)>;
-    using to_t = std::remove_cvref_t<decltype(to)>;
-    if constexpr (std::is_same_v<typename from_t::value_type, scalar_of<B>>) {
-      if (from.empty()) return;
-      auto node = std::make_shared<leaf_node<B, from_t::rank>>();
-      to = to_t(from, node, &node->cotangent);
-    } else {
-      to = to_t(from);
-    }
-  });
+  return tree::rebind(x, autodiff<B>(b), watch_leaf<B>{});
 }
 
-/// The collected cotangents of watched leaves, as a tree like x; zeros where nothing arrived.
-template <class B, class X, class Watched>
-X collect(const X& x, Watched& watched) {
-  std::vector<const void*> leaves;
-  tree::for_each(watched, [&](auto& leaf) { leaves.push_back(&leaf); });
-  std::size_t i = 0;
-  X gradient = x;
-  tree::for_each(gradient, [&](auto& leaf) {
-    using leaf_t = std::remove_cvref_t<decltype(leaf)>;
-    if constexpr (any_tensor<leaf_t>) {
-      if constexpr (std::is_same_v<typename leaf_t::value_type, scalar_of<B>>) {
-        const auto& from = *static_cast<const tree::rebind_t<leaf_t, autodiff<B>>*>(leaves[i]);
-        if (!leaf.empty()) leaf = from.slot()->empty() ? zeros_like(leaf) : std::exchange(*from.slot(), leaf_t{});
+/// Takes the cotangents out of watched leaves, in their order; zeros where nothing arrived.
+template <class B>
+struct take_cotangent {
+  const std::vector<const void*>& watched;
+  std::size_t place = 0;
+  template <class Leaf>
+  void operator()(Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>) {
+      if constexpr (std::is_same_v<typename Leaf::value_type, scalar_of<B>>) {
+        const auto& from = *static_cast<const tree::rebind_t<Leaf, autodiff<B>>*>(watched[place]);
+        if (!leaf.empty()) leaf = from.slot()->empty() ? zeros_like(leaf) : std::exchange(*from.slot(), Leaf{});
       }
     } else {
-      leaf = leaf_t{};
+      leaf = Leaf{};
     }
-    ++i;
-  });
+    ++place;
+  }
+};
+/// The collected cotangents of watched leaves, as a tree like x.
+template <class B, class X, class Watched>
+X collect(const X& x, Watched& watched) {
+  const auto leaves = tree::detail::addresses(watched);
+  X gradient = x;
+  tree::for_each(gradient, take_cotangent<B>{leaves});
   return gradient;
 }
 
 template <class B, class Y>
 Y primal_tree(const tree::rebind_t<Y, autodiff<B>>& y, const B& b) {
-  return tree::rebind(y, b, [](const auto& from, auto& to) { to = from.primal(); });
+  return tree::rebind(y, b, take_primal{});
 }
 
-/// The backend handle of the first tensor in a tree.
-template <class B, class X>
-std::optional<B> first_backend(const X& x) {
+template <class B>
+struct find_handle {
   std::optional<B> found;
-  tree::for_each(x, [&](const auto& leaf) {
-    if constexpr (any_tensor<decltype(leaf)>) {
-      if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(leaf)>::backend_type, B>) {
+  template <class Leaf>
+  void operator()(const Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>) {
+      if constexpr (std::is_same_v<typename Leaf::backend_type, B>) {
         if (!found && !leaf.empty()) found = leaf.backend();
       }
     }
-  });
-  return found;
+  }
+};
+/// The backend handle of the first tensor in a tree.
+template <class B, class X>
+std::optional<B> first_backend(const X& x) {
+  find_handle<B> find;
+  tree::for_each(x, find);
+  return find.found;
 }
+
+/// Adds a cotangent to every recorded leaf, and lists where the backward pass starts.
+template <class B>
+struct seed_leaf {
+  const std::vector<const void*>& seeds;
+  std::vector<std::shared_ptr<gradient_node>>& roots;
+  std::size_t place = 0;
+  template <class Leaf>
+  void operator()(const Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>) {
+      const auto& seed = *static_cast<const tree::rebind_t<Leaf, B>*>(seeds[place]);
+      if (leaf.node() && !seed.empty()) {
+        accumulate(*leaf.slot(), seed);
+        roots.push_back(leaf.node());
+      }
+    }
+    ++place;
+  }
+};
 
 template <class B, class F, class X>
 std::pair<double, X> value_and_gradient_on(F& f, const X& x) {
@@ -93,15 +113,20 @@ std::pair<double, X> value_and_gradient_on(F& f, const X& x) {
 /// f maps the tree, rebound to autodiff<B>, to a rank-0 tensor. Returns its value and the gradient, a tree like x.
 template <class F, class X>
 std::pair<double, X> value_and_gradient(F&& f, const X& x) {
-  std::optional<std::pair<double, X>> result;
-  tree::for_each(x, [&](const auto& leaf) {
-    if constexpr (any_tensor<decltype(leaf)>) {
-      using B = typename std::remove_cvref_t<decltype(leaf)>::backend_type;
-      if (!result) result = detail::value_and_gradient_on<B>(f, x);
-    }
-  });
-  if (!result) throw error("value_and_gradient: the tree holds no tensor");
-  return std::move(*result);
+  using known = typename tree::detail::known_backend<X>::type;
+  if constexpr (!std::is_void_v<known>) {
+    return detail::value_and_gradient_on<known>(f, x);
+  } else {
+    std::optional<std::pair<double, X>> result;
+    tree::for_each(x, [&](const auto& leaf) {
+      if constexpr (any_tensor<decltype(leaf)>) {
+        using B = typename std::remove_cvref_t<decltype(leaf)>::backend_type;
+        if (!result) result = detail::value_and_gradient_on<B>(f, x);
+      }
+    });
+    if (!result) throw error("value_and_gradient: the tree holds no tensor");
+    return std::move(*result);
+  }
 }
 
 /// The value of f(xs...) and its pullback: cotangents of the value to a tuple of cotangents of xs. The pullback may be
@@ -113,21 +138,9 @@ auto vjp(const B& b, F&& f, const X&... xs) {
   using value_t = tree::rebind_t<decltype(*y), B>;
   auto value = detail::primal_tree<B, value_t>(*y, b);
   auto pullback = [watched, y, xs...](const value_t& cotangent) {
+    const auto seeds = tree::detail::addresses(cotangent);
     std::vector<std::shared_ptr<detail::gradient_node>> roots;
-    std::vector<const void*> seeds;
-    tree::for_each(cotangent, [&](const auto& leaf) { seeds.push_back(&leaf); });
-    std::size_t i = 0;
-    tree::for_each(*y, [&](auto& leaf) {
-      using leaf_t = std::remove_cvref_t<decltype(leaf)>;
-      if constexpr (any_tensor<leaf_t>) {
-        const auto& seed = *static_cast<const tree::rebind_t<leaf_t, B>*>(seeds[i]);
-        if (leaf.node() && !seed.empty()) {
-          detail::accumulate(*leaf.slot(), seed);
-          roots.push_back(leaf.node());
-        }
-      }
-      ++i;
-    });
+    tree::for_each(std::as_const(*y), detail::seed_leaf<B>{seeds, roots});
     detail::run_backward(roots, false);
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple<X...>(detail::collect<B>(xs, std::get<I>(*watched))...);

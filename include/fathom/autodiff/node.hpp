@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <fathom/core/config.hpp>
@@ -52,6 +53,13 @@ class gradient_node {
   inline static std::atomic<std::uint64_t> next_{0};
   inline static std::atomic<std::int64_t> live_{0};
 };
+
+/// A new node and the pointer that owns it: all nodes share one kind of owner, which keeps programs small.
+template <class Node, class... Args>
+std::pair<std::shared_ptr<gradient_node>, Node*> make_node(Args&&... args) {
+  Node* const node = new Node(std::forward<Args>(args)...);
+  return {std::shared_ptr<gradient_node>(static_cast<gradient_node*>(node)), node};
+}
 
 /// Runs every node that `roots` depend on, latest first. Cotangents of the roots must have been set.
 inline void run_backward(const std::vector<std::shared_ptr<gradient_node>>& roots, bool release) {

@@ -25,15 +25,6 @@
 #define FATHOM_RESTRICT __restrict__
 #endif
 
-/// Compiles a plain loop several times and picks the widest version the processor has at load time, so that a header
-/// library is fast without -march. Empty where the build has chosen an architecture already or the compiler lacks it.
-#if !defined(FATHOM_NO_TARGET_CLONES) && defined(__x86_64__) && !defined(__CUDACC__) && !defined(__AVX2__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__linux__) && \
-    (defined(__GNUC__) || defined(__clang__))
-#define FATHOM_MULTIVERSION __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
-#else
-#define FATHOM_MULTIVERSION
-#endif
 
 namespace fathom {
 

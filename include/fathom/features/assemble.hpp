@@ -16,7 +16,7 @@ namespace fathom {
 namespace detail {
 
 /// Number of equal tokens.
-FATHOM_MULTIVERSION inline int agreement(const std::uint8_t* a, const std::uint8_t* b, index_t length) {
+inline int agreement(const std::uint8_t* a, const std::uint8_t* b, index_t length) {
   int equal = 0;
   for (index_t i = 0; i < length; ++i) equal += a[i] == b[i] ? 1 : 0;
   return equal;

@@ -134,57 +134,101 @@ template <class X, class F>
 void for_each(X& x, F&& f) {
   detail::walk_leaves(x, f);
 }
+namespace detail {
+
+// Walks are compiled once for each pair of (member type, functor type). Functors with a name that does not mention the
+// tree, instead of a lambda in every function over trees, let all trees share the walks of their common members.
+struct collect_addresses {
+  std::vector<const void*>& at;
+  template <class Leaf>
+  void operator()(Leaf& leaf) const {
+    at.push_back(&leaf);
+  }
+};
+template <class X>
+std::vector<const void*> addresses(X& x) {
+  std::vector<const void*> at;
+  collect_addresses collect{at};
+  walk_leaves(x, collect);
+  return at;
+}
+
+/// Calls f(leaf, leaf at the same place of the others ...); Const says which of the others are const.
+template <class F, bool... Const>
+struct call_zipped {
+  F& f;
+  const std::array<std::vector<const void*>, sizeof...(Const)>& others;
+  std::size_t place = 0;
+
+  template <class Leaf>
+  void operator()(Leaf& leaf) {
+    call(leaf, std::make_index_sequence<sizeof...(Const)>{});
+    ++place;
+  }
+  template <class Leaf, std::size_t... K>
+  void call(Leaf& leaf, std::index_sequence<K...>) {
+    using plain = std::remove_const_t<Leaf>;
+    f(leaf, *static_cast<std::conditional_t<Const, const plain*, plain*>>(const_cast<void*>(others[K][place]))...);
+  }
+};
+template <class F>
+struct assign_result {
+  F& f;
+  template <class Leaf, class... In>
+  void operator()(Leaf& leaf, const In&... in) const {
+    leaf = f(std::as_const(leaf), in...);
+  }
+};
+
+}  // namespace detail
+
 /// f(leaf of x, leaf of the others ...) for trees of one type and structure.
 template <class X, class F, class... Others>
 void for_each_zipped(F&& f, X& x, Others&... others) {
   static_assert((std::is_same_v<std::remove_const_t<X>, std::remove_const_t<Others>> && ...),
                 "fathom: zipped trees must be of one type");
-  const auto leaves = [](auto& t) {
-    std::vector<const void*> at;
-    for_each(t, [&](auto& leaf) { at.push_back(&leaf); });
-    return at;
-  };
-  std::array<std::vector<const void*>, sizeof...(Others)> all{leaves(others)...};
-  std::size_t count = 0;
-  for_each(x, [&](auto&) { ++count; });
+  const std::array<std::vector<const void*>, sizeof...(Others)> all{detail::addresses(others)...};
+  const std::size_t count = detail::addresses(x).size();
   for (const auto& one : all)
     if (one.size() != count)
       throw shape_error(::fathom::detail::concat("tree: zipped trees have ", count, " and ", one.size(), " leaves"));
-  std::size_t i = 0;
-  for_each(x, [&](auto& leaf) {
-    using leaf_t = std::remove_reference_t<decltype(leaf)>;
-    [&]<std::size_t... K>(std::index_sequence<K...>) {
-      f(leaf, *static_cast<std::conditional_t<std::is_const_v<Others>, const std::remove_const_t<leaf_t>*,
-                                              std::remove_const_t<leaf_t>*>>(const_cast<void*>(all[K][i]))...);
-    }(std::make_index_sequence<sizeof...(Others)>{});
-    ++i;
-  });
+  detail::call_zipped<std::remove_reference_t<F>, std::is_const_v<Others>...> call{f, all};
+  detail::walk_leaves(x, call);
 }
 /// The tree of f(leaf).
 template <class X, class F>
 X map(F&& f, const X& x) {
   X y = x;
-  for_each(y, [&](auto& leaf) { leaf = f(std::as_const(leaf)); });
+  detail::assign_result<std::remove_reference_t<F>> assign{f};
+  detail::walk_leaves(y, assign);
   return y;
 }
 /// The tree of f(leaf of x, leaf of others ...).
 template <class X, class F, class... Others>
 X map_zipped(F&& f, const X& x, const Others&... others) {
   X y = x;
-  for_each_zipped([&](auto& out, const auto&... in) { out = f(std::as_const(out), in...); }, y, others...);
+  for_each_zipped(detail::assign_result<std::remove_reference_t<F>>{f}, y, others...);
   return y;
 }
-/// Number of scalars in all leaves.
-template <class X>
-index_t count(const X& x) {
+namespace detail {
+struct count_scalars {
   index_t n = 0;
-  for_each(x, [&](const auto& leaf) {
-    if constexpr (any_tensor<decltype(leaf)>)
+  template <class Leaf>
+  void operator()(const Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>)
       n += leaf.size();
     else
       ++n;
-  });
-  return n;
+  }
+};
+}  // namespace detail
+
+/// Number of scalars in all leaves.
+template <class X>
+index_t count(const X& x) {
+  detail::count_scalars counter;
+  detail::walk_leaves(x, counter);
+  return counter.n;
 }
 
 namespace detail {
@@ -303,6 +347,35 @@ template <class X, class A>
 struct backend_of<std::vector<X, A>> : backend_of<X> {};
 template <class X, std::size_t N>
 struct backend_of<std::array<X, N>> : backend_of<X> {};
+}  // namespace detail
+
+namespace detail {
+/// The backend where a tree's type says it, else void.
+template <class X>
+struct known_backend {
+  using type = void;
+};
+template <class X>
+  requires requires { typename X::backend_type; }
+struct known_backend<X> {
+  using type = typename X::backend_type;
+};
+template <class X, class A>
+struct known_backend<std::vector<X, A>> : known_backend<X> {};
+template <class X, std::size_t N>
+struct known_backend<std::array<X, N>> : known_backend<X> {};
+template <class X>
+struct known_backend<std::optional<X>> : known_backend<X> {};
+template <class First, class... Rest>
+struct known_backend<std::tuple<First, Rest...>> {
+  using own = typename known_backend<First>::type;
+  using type =
+      typename std::conditional_t<std::is_void_v<own>, known_backend<std::tuple<Rest...>>, std::type_identity<own>>::type;
+};
+template <>
+struct known_backend<std::tuple<>> {
+  using type = void;
+};
 }  // namespace detail
 
 /// The backend of a tree's tensors.

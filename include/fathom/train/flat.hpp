@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// All real tensors of a tree as one vector, so that optimisers work on every parameter in one pass.
+#pragma once
+
+#include <fathom/op/layout.hpp>
+#include <fathom/tree/tree.hpp>
+
+namespace fathom::train {
+
+namespace detail {
+template <class B, class Leaf>
+inline constexpr bool is_parameter =
+    any_tensor<Leaf>&& std::is_same_v<typename std::remove_cvref_t<Leaf>::value_type, scalar_of<B>>;
+}  // namespace detail
+
+/// Number of scalars that flatten(x) holds.
+template <class X>
+index_t parameter_count(const X& x) {
+  using B = tree::backend_of_t<X>;
+  index_t n = 0;
+  tree::for_each(x, [&](const auto& leaf) {
+    if constexpr (any_tensor<decltype(leaf)>)
+      if constexpr (detail::is_parameter<B, decltype(leaf)>) n += leaf.size();
+  });
+  return n;
+}
+
+/// The parameters one after the other, in the order of visit: [parameter_count(x)]. Throws error where one has no
+/// values.
+template <class X>
+tensor<tree::backend_of_t<X>, 1> flatten(const X& x) {
+  using B = tree::backend_of_t<X>;
+  tensor<B, 1> flat;
+  const index_t n = parameter_count(x);
+  index_t at = 0;
+  tree::for_each_named(x, [&](const std::string& path, const auto& leaf) {
+    if constexpr (any_tensor<decltype(leaf)>)
+      if constexpr (detail::is_parameter<B, decltype(leaf)>) {
+        if (leaf.empty())
+          throw error(::fathom::detail::concat("flatten: '", path, "' has no values; initialise or load it first"));
+        if (flat.empty()) flat = tensor<B, 1>(leaf.backend(), {n});
+        const auto row_major =
+            ::fathom::detail::row_major_strides<std::remove_cvref_t<decltype(leaf)>::rank>(leaf.shape());
+        auto window = flat.reinterpret(leaf.shape(), row_major, at);
+        leaf.backend().map(::fathom::detail::copy_value{}, window.mutable_view(), leaf.view());
+        at += leaf.size();
+      }
+  });
+  if (flat.empty()) throw error("flatten: the tree holds no parameters");
+  return flat;
+}
+
+/// A tree like `x` whose parameters are windows of `flat`: nothing is copied.
+template <class X>
+X unflatten(const X& x, const tensor<tree::backend_of_t<X>, 1>& flat) {
+  using B = tree::backend_of_t<X>;
+  ::fathom::detail::expect_extents<1>("unflatten", "the vector", flat, {parameter_count(x)});
+  X y = x;
+  index_t at = 0;
+  tree::for_each(y, [&](auto& leaf) {
+    if constexpr (any_tensor<decltype(leaf)>)
+      if constexpr (detail::is_parameter<B, decltype(leaf)>) {
+        const auto e = leaf.shape();
+        leaf =
+            flat.reinterpret(e, ::fathom::detail::row_major_strides<std::remove_cvref_t<decltype(leaf)>::rank>(e), at);
+        at += leaf.size();
+      }
+  });
+  return y;
+}
+
+}  // namespace fathom::train

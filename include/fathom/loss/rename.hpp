@@ -44,7 +44,9 @@ renamed_truth<B> rename_symmetric_atoms(const tensor<B, 3>& predicted, const ato
   const index_t n = predicted.extent(0);
   fathom::detail::expect_extents<3>("rename_symmetric_atoms", "predicted", predicted, {n, atom14_count, 3});
   fathom::detail::expect_extents<3>("rename_symmetric_atoms", "positions", truth.positions, {n, atom14_count, 3});
-  const auto [first, last] = detail::ambiguous_columns();
+  // No structured binding: lambdas below use both.
+  const auto ambiguous = detail::ambiguous_columns();
+  const index_t first = ambiguous.first, last = ambiguous.second;
   const index_t columns = last - first;
   const auto atoms = [&](const tensor<B, 3>& x) { return reshape<2>(x, {n * atom14_count, 3}); };
   const auto all_predicted = atoms(predicted), all_true = atoms(truth.positions);

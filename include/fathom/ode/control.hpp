@@ -95,7 +95,7 @@ class step_controller {
     double value = limits.max_factor;
     if (squared_error != 0) {
       if constexpr (std::same_as<Control, i>) {
-        value = limits.safety * inverse_root<2 * Order>(squared_error);
+        value = inverse_root<2 * Order>(squared_error, limits.safety);
       } else {
         value = limits.safety * std::pow(squared_error, -0.5 * now_) * std::pow(previous_, -0.5 * last_);
         if (before_last_ != 0) value *= std::pow(before_previous_, -0.5 * before_last_);

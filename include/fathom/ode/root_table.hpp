@@ -24,10 +24,10 @@ constexpr double constant_root(double x, int n) {
   return y;
 }
 
-/// Tables for x^(-1/N): x = 2^(e) m, m in [1, 2) near the centre c of one of 128 cells.
+/// Tables for x^(-1/N): x = 2^(e) m, m in [1, 2) near the centre c of one of 512 cells.
 template <int N>
 struct root_table {
-  static constexpr int cells = 128;
+  static constexpr int cells = 512;
   static constexpr int lowest = -128, highest = 127;
   std::array<double, cells> inverse{}, root{};
   std::array<double, highest - lowest + 1> scale{};
@@ -53,21 +53,22 @@ struct root_table {
 template <int N>
 inline constexpr root_table<N> roots{};
 
-/// x^(-1/N) for positive finite x, relative error below 1e-13.
+/// factor x^(-1/N) for positive finite x, relative error below 1e-13.
 template <int N>
-inline double inverse_root(double x) {
+inline double inverse_root(double x, double factor = 1) {
   const auto bits = std::bit_cast<std::uint64_t>(x);
   const int exponent = static_cast<int>(bits >> 52) - 1023;
-  if (exponent < root_table<N>::lowest || exponent > root_table<N>::highest) return std::pow(x, -1.0 / N);
-  const auto cell = static_cast<std::size_t>(bits >> 45 & 127);
+  if (exponent < root_table<N>::lowest || exponent > root_table<N>::highest) return factor * std::pow(x, -1.0 / N);
+  const auto cell = static_cast<std::size_t>(bits >> 43 & 511);
   const double m = std::bit_cast<double>((bits & 0x000fffffffffffffULL) | 0x3ff0000000000000ULL);
   const double r = m * roots<N>.inverse[cell] - 1;
-  // (1 + r)^p = 1 + p r + p (p - 1)/2 r^2 + ..., |r| <= 1/256.
+  // (1 + r)^p = 1 + p r + p (p - 1)/2 r^2 + ..., |r| <= 1/1024.
   constexpr double p = -1.0 / N;
-  constexpr double c2 = p * (p - 1) / 2, c3 = c2 * (p - 2) / 3, c4 = c3 * (p - 3) / 4, c5 = c4 * (p - 4) / 5;
-  const double r2 = r * r;
-  const double series = (1 + p * r) + r2 * ((c2 + c3 * r) + r2 * (c4 + c5 * r));
-  return roots<N>.root[cell] * roots<N>.scale[static_cast<std::size_t>(exponent - root_table<N>::lowest)] * series;
+  constexpr double c2 = p * (p - 1) / 2, c3 = c2 * (p - 2) / 3;
+  const double series = (1 + p * r) + r * r * (c2 + c3 * r);
+  // Everything but the series is known early: it does not wait for the last multiplications.
+  return (factor * roots<N>.root[cell] * roots<N>.scale[static_cast<std::size_t>(exponent - root_table<N>::lowest)]) *
+         series;
 }
 
 }  // namespace fathom::ode::detail

@@ -139,10 +139,15 @@ struct state_traits<Y> {
     FATHOM_ODE_INLINE scalar added_to(scalar y, std::size_t i) const { return (y + ... + (c[Term] * k[Term][i])); }
   };
 
-  /// f(i) for every element; small arrays without a loop.
+  /// f(i) for every element; clang keeps small arrays in registers when there is no loop, g++ when there is one.
+#if defined(__clang__)
+  static constexpr bool unroll = true;
+#else
+  static constexpr bool unroll = false;
+#endif
   template <class F>
   FATHOM_ODE_INLINE static void for_elements(std::size_t n, F&& f) {
-    if constexpr (layout::extent >= 1 && layout::extent <= 8) {
+    if constexpr (unroll && layout::extent >= 1 && layout::extent <= 8) {
       unrolled(std::make_index_sequence<layout::extent>{}, f);
     } else {
       FATHOM_ODE_IVDEP

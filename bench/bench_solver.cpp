@@ -154,8 +154,10 @@ int main() {
   const double controlled_v = fathom_controlled(fv, yv, 100, 1e-8);
   std::printf("nanoseconds per step: rk4 array<3> %.1f, dopri5 array<3> %.1f, controlled dopri5 array<3> %.1f\n", rk4_3,
               dopri5_3, controlled_3);
-  std::printf("                      rk4 array<32> %.1f, controlled array<32> %.1f, rk4 vector(3) %.1f, controlled vector(3) %.1f\n",
-              rk4_32, controlled_32, rk4_v, controlled_v);
+  std::printf(
+      "                      rk4 array<32> %.1f, controlled array<32> %.1f, rk4 vector(3) %.1f, controlled vector(3) "
+      "%.1f\n",
+      rk4_32, controlled_32, rk4_v, controlled_v);
 
 #if FATHOM_BENCH_HAS_ODEINT
   namespace bo = boost::numeric::odeint;
@@ -169,10 +171,12 @@ int main() {
   const double b_controlled_3 = odeint_controlled(b3, y3, 100, 1e-8);
   const double b_controlled_32 = odeint_controlled(b32, y32, 100, 1e-10);
   const double b_controlled_v = odeint_controlled(bv, yv, 100, 1e-8);
-  std::printf("Boost.odeint:         rk4 array<3> %.1f, dopri5 array<3> %.1f, controlled dopri5 array<3> %.1f\n", b_rk4_3,
-              b_dopri5_3, b_controlled_3);
-  std::printf("                      rk4 array<32> %.1f, controlled array<32> %.1f, rk4 vector(3) %.1f, controlled vector(3) %.1f\n",
-              b_rk4_32, b_controlled_32, b_rk4_v, b_controlled_v);
+  std::printf("Boost.odeint:         rk4 array<3> %.1f, dopri5 array<3> %.1f, controlled dopri5 array<3> %.1f\n",
+              b_rk4_3, b_dopri5_3, b_controlled_3);
+  std::printf(
+      "                      rk4 array<32> %.1f, controlled array<32> %.1f, rk4 vector(3) %.1f, controlled vector(3) "
+      "%.1f\n",
+      b_rk4_32, b_controlled_32, b_rk4_v, b_controlled_v);
   result("solver.rk4_array3_over_odeint", rk4_3 / b_rk4_3, 1.0);
   result("solver.dopri5_array3_over_odeint", dopri5_3 / b_dopri5_3, 1.0);
   result("solver.controlled_array3_over_odeint", controlled_3 / b_controlled_3, 1.0);
@@ -186,8 +190,8 @@ int main() {
   result("solver.allocations_per_step_array3", allocations_per_step<vec3, ode::dopri5>(f3, y3), 0);
   result("solver.allocations_per_step_vector3", allocations_per_step<dynamic3, ode::dopri5>(fv, yv), 0);
 
-  // 8,192 numbers are about what an Evoformer block turns over in a millisecond. The solver's time per evaluation, taken
-  // with a field that costs next to nothing, beside a millisecond.
+  // 8,192 numbers are about what an Evoformer block turns over in a millisecond. The solver's time per evaluation,
+  // taken with a field that costs next to nothing, beside a millisecond.
   {
     using big = std::vector<float>;
     const auto cheap = [](double, const big& y, big& dydt) {

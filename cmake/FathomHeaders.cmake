@@ -179,6 +179,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/adjoint.hpp
   include/fathom/ode/adjoint_step.hpp
   include/fathom/ode/autodiff_field.hpp
+  include/fathom/ode/backsolve.hpp
   include/fathom/ode/binomial.hpp
   include/fathom/ode/burst.hpp
   include/fathom/ode/control.hpp
@@ -203,6 +204,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/tableaus.hpp
   include/fathom/ode/tableaus_implicit.hpp
   include/fathom/ode/torchdiffeq.hpp
+  include/fathom/ode/tree_kernels.hpp
   include/fathom/ode/tree_state.hpp
   include/fathom/op/attention.hpp
   include/fathom/op/bilinear.hpp

@@ -57,7 +57,8 @@ field problem_named(const std::string& name, const fathom::io::safetensors& file
     };
   }
   REQUIRE(name == "mlp");
-  return [w1 = get("param.W1"), b1 = get("param.b1"), w2 = get("param.W2"), b2 = get("param.b2")](double t, const state& y) {
+  return [w1 = get("param.W1"), b1 = get("param.b1"), w2 = get("param.W2"), b2 = get("param.b2")](double t,
+                                                                                                  const state& y) {
     state f = b2;
     for (std::size_t h = 0; h < b1.size(); ++h) {
       double sum = b1[h] + w1[h * 5 + 4] * t;
@@ -85,7 +86,7 @@ using solution = ode::solution<state>;
 template <class Solver>
 solution fixed(const field& f, const state& y0, const std::vector<double>& t, const request& r, Solver solver) {
   const auto kind = r.options.value("interp", std::string("linear")) == "cubic" ? ode::interpolation::natural
-                                                                                  : ode::interpolation::linear;
+                                                                                : ode::interpolation::linear;
   return peer::solve_fixed(f, y0, t, solver, number(r.options, "step_size", 0), kind);
 }
 template <class Solver>
@@ -113,7 +114,8 @@ bool solve(const field& f, const state& y0, const std::vector<double>& t, const 
   if (r.method == "heun3") return out = fixed(f, y0, t, r, peer::heun3{}), true;
   if (r.method == "rk4") return out = fixed(f, y0, t, r, peer::rk4{}), true;
   if (r.method == "explicit_adams")
-    return out = fifth ? fixed(f, y0, t, r, peer::explicit_adams<5>{}) : fixed(f, y0, t, r, peer::explicit_adams<>{}), true;
+    return out = fifth ? fixed(f, y0, t, r, peer::explicit_adams<5>{}) : fixed(f, y0, t, r, peer::explicit_adams<>{}),
+           true;
   if (r.method == "implicit_adams")
     return out = fifth ? fixed(f, y0, t, r, peer::implicit_adams<5>{r.rtol, r.atol})
                        : fixed(f, y0, t, r, peer::implicit_adams<>{r.rtol, r.atol}),
@@ -131,8 +133,8 @@ bool solve(const field& f, const state& y0, const std::vector<double>& t, const 
   if (r.method == "trbdf2") return out = fixed(f, y0, t, r, ode::tr_bdf2{}), true;
   tolerance = 1e-11;
   if (r.method == "dopri5") return out = adaptive(f, y0, t, r, peer::dopri5{}), true;
-  // The first steps of dopri8 are so short that its error estimate is rounding, summed there in another order: the steps
-  // that follow differ by parts in ten thousand, and the quartic between them shows it.
+  // The first steps of dopri8 are so short that its error estimate is rounding, summed there in another order: the
+  // steps that follow differ by parts in ten thousand, and the quartic between them shows it.
   if (r.method == "dopri8") tolerance = 5e-8;
   if (r.method == "dopri8") return out = adaptive(f, y0, t, r, peer::dopri8{}), true;
   if (r.method == "bosh3") return out = adaptive(f, y0, t, r, peer::bosh3{}), true;
@@ -182,7 +184,8 @@ TEST_CASE("golden: group 10, forward solves equal torchdiffeq's in values and ev
       // At order 11 the explicit method is unstable here: rounding grows with the values.
       if (r.method == "explicit_adams" && largest > 100) tolerance = 1e-9;
       CHECK(worst <= tolerance);
-      // The peer evaluates the slope at the end anew for every value of the cubic interpolant; here the next step has it.
+      // The peer evaluates the slope at the end anew for every value of the cubic interpolant; here the next step has
+      // it.
       if (tolerance == 1e-7)
         CHECK(got.stats.newton_iterations > 0);
       else if (r.options.value("interp", std::string()) == "cubic")

@@ -56,13 +56,19 @@ struct reference_case {
   std::vector<state> cotangents;
 
   explicit reference_case(const std::filesystem::path& path)
-      : file(path), field{file.get<double>("param.mu").data[0]}, times(file.get<double>("in.t").data),
+      : file(path),
+        field{file.get<double>("param.mu").data[0]},
+        times(file.get<double>("in.t").data),
         y0(file.get<double>("in.y0").data) {
     const auto ct = file.get<double>("ct.y").data;
     for (std::size_t n = 0; n < times.size(); ++n) cotangents.push_back({ct[2 * n], ct[2 * n + 1]});
   }
-  double y0_error(const std::string& key, const state& got) const { return worst(got, file.get<double>(key + ".y0").data); }
-  double mu_error(const std::string& key, const state& got) const { return worst(got, file.get<double>(key + ".mu").data); }
+  double y0_error(const std::string& key, const state& got) const {
+    return worst(got, file.get<double>(key + ".y0").data);
+  }
+  double mu_error(const std::string& key, const state& got) const {
+    return worst(got, file.get<double>(key + ".mu").data);
+  }
 };
 
 /// The discrete adjoint on the peer's grid, whose points hold every output time here.
@@ -70,8 +76,8 @@ template <class Solver>
 void check_backpropagation(const reference_case& c, const std::string& name, double step) {
   INFO(name);
   auto [s, pullback] = ode::solve_with_gradient(c.field, c.y0, {c.times.front(), c.times.back()}, Solver{},
-                                                ode::fixed_grid{peer::grid(c.times, step)}, ode::checkpointed{.slots = 3},
-                                                {.save_at = c.times});
+                                                ode::fixed_grid{peer::grid(c.times, step)},
+                                                ode::checkpointed{.slots = 3}, {.save_at = c.times});
   const auto g = pullback(state{0, 0}, c.cotangents);
   CHECK(c.y0_error("grad." + name + ".backprop", g.y0) < 1e-11);
   CHECK(c.mu_error("grad." + name + ".backprop", g.parameters) < 1e-11);
@@ -103,7 +109,8 @@ TEST_CASE("golden: group 10, the continuous adjoint by adaptive methods") {
     const auto g = ode::solve_backwards(c.field, c.times, s.values, c.cotangents, solver, control, {.overshoot = true});
     CHECK(c.y0_error("grad." + name + ".adjoint", g.y0) < tolerance);
     CHECK(c.mu_error("grad." + name + ".adjoint", g.parameters) < tolerance);
-    const auto nfe = nlohmann::json::parse(c.file.metadata().at("solves")).at(name).at("nfe_adjoint_backward_only").get<long>();
+    const auto nfe =
+        nlohmann::json::parse(c.file.metadata().at("solves")).at(name).at("nfe_adjoint_backward_only").get<long>();
     CHECK(g.stats.vjp_evaluations == nfe);
   };
   check("dopri5", peer::dopri5{}, 1e-7, 1e-9, 1e-9);
@@ -129,8 +136,10 @@ TEST_CASE("golden: group 10, gradients with respect to the times, with and witho
     CHECK(c.y0_error("grad." + name, g.y0) < 1e-9);
     CHECK(c.mu_error("grad." + name, g.parameters) < 1e-9);
     CHECK(worst(g.times, c.file.get<double>("grad." + name + ".t").data) < 1e-9);
-    if (name == "default") full = g.stats.vjp_evaluations;
-    else CHECK(g.stats.vjp_evaluations < full);
+    if (name == "default")
+      full = g.stats.vjp_evaluations;
+    else
+      CHECK(g.stats.vjp_evaluations < full);
     CHECK(g.reconstruction_error < 1e-5);
   }
 }

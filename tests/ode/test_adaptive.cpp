@@ -39,7 +39,8 @@ TEST_CASE("ode: Arenstorf orbit, error and evaluations") {
 
 TEST_CASE("ode: the error is proportional to the tolerance") {
   std::vector<double> logs;
-  for (const double tol : {1e-6, 1e-8, 1e-10, 1e-12}) logs.push_back(std::log10(position_error(orbit<ode::dopri5>(tol).y1)));
+  for (const double tol : {1e-6, 1e-8, 1e-10, 1e-12})
+    logs.push_back(std::log10(position_error(orbit<ode::dopri5>(tol).y1)));
   const double slope = (logs.front() - logs.back()) / 6;
   CHECK(slope > 0.8);
   CHECK(slope < 1.2);
@@ -52,7 +53,8 @@ TEST_CASE("ode: first-same-as-last: evaluations are two to start and s - 1 per t
   const auto eight = orbit<ode::dopri8>(1e-6);
   CHECK(eight.stats.evaluations == 2 + 13 * count(eight));
   // A method that does not hand its last slope over: k_1 is computed after every accepted step, kept after a rejection.
-  const auto two = ode::solve(arenstorf{}, arenstorf::start, {0, 1}, ode::adaptive_heun{}, ode::i{.rtol = 1e-4, .atol = 1e-4});
+  const auto two =
+      ode::solve(arenstorf{}, arenstorf::start, {0, 1}, ode::adaptive_heun{}, ode::i{.rtol = 1e-4, .atol = 1e-4});
   CHECK(two.stats.evaluations == 2 + count(two) + two.stats.accepted - 1);
 }
 
@@ -141,8 +143,9 @@ TEST_CASE("ode: a named extra leaf tightens the steps and is reported") {
   const ode::i control{.rtol = 1e-4, .atol = 1e-6};
   const auto plain = ode::solve(lotka_volterra{}, vec2{1, 1}, {0, 2}, ode::dopri5{}, control);
   ode::options<vec2> option;
-  option.norm.extra.push_back(
-      {"prey", [](const vec2& e, const vec2& a, const vec2&) { return std::abs(e[0]) / (1e-9 + 1e-8 * std::abs(a[0])); }});
+  option.norm.extra.push_back({"prey", [](const vec2& e, const vec2& a, const vec2&) {
+                                 return std::abs(e[0]) / (1e-9 + 1e-8 * std::abs(a[0]));
+                               }});
   const auto strict = ode::solve(lotka_volterra{}, vec2{1, 1}, {0, 2}, ode::dopri5{}, control, option);
   CHECK(strict.stats.accepted > 2 * plain.stats.accepted);
 }

@@ -74,14 +74,16 @@ TEST_CASE("ode: binomial schedules take the number of steps of the formula") {
   CHECK(c(48, 48) == 47);
 }
 
-TEST_CASE_TEMPLATE("ode: the discrete adjoint equals finite differences of the same grid", Solver, ode::euler, ode::midpoint,
-                   ode::heun, ode::heun3, ode::rk4, ode::rk4_38, ode::bosh3, ode::dopri5, ode::tsit5, ode::dopri8) {
+TEST_CASE_TEMPLATE("ode: the discrete adjoint equals finite differences of the same grid", Solver, ode::euler,
+                   ode::midpoint, ode::heun, ode::heun3, ode::rk4, ode::rk4_38, ode::bosh3, ode::dopri5, ode::tsit5,
+                   ode::dopri8) {
   INFO(Solver::name);
-  const auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, Solver{}, ode::fixed_steps{12},
-                                                      ode::checkpointed{.times = true});
+  const auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, Solver{},
+                                                      ode::fixed_steps{12}, ode::checkpointed{.times = true});
   const auto g = pullback(seed);
   CHECK(s.y1 == ode::solve(small_network{}, start, {0.1, 1.7}, Solver{}, ode::fixed_steps{12}).y1);
-  for (std::size_t n = 0; n < 3; ++n) CHECK(g.y0[n] == doctest::Approx(central(Solver{}, 1e-3, 0, n, 12)).epsilon(1e-9));
+  for (std::size_t n = 0; n < 3; ++n)
+    CHECK(g.y0[n] == doctest::Approx(central(Solver{}, 1e-3, 0, n, 12)).epsilon(1e-9));
   for (std::size_t n = 0; n < 4; ++n)
     CHECK(g.parameters[n] == doctest::Approx(central(Solver{}, 1e-3, 1, n, 12)).epsilon(1e-9));
   CHECK(g.t0 == doctest::Approx(central(Solver{}, 1e-3, 2, 0, 12)).epsilon(1e-8));
@@ -147,9 +149,9 @@ TEST_CASE("ode: the discrete gradient converges to the true one with the method'
 }
 
 TEST_CASE("ode: what has no gradient is refused in words") {
-  CHECK_THROWS_WITH_AS(ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{4}, {},
-                                                {.save_at = {0.3}}),
-                       doctest::Contains("0.3 is no end of a step"), fathom::error);
+  CHECK_THROWS_WITH_AS(
+      ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{4}, {}, {.save_at = {0.3}}),
+      doctest::Contains("0.3 is no end of a step"), fathom::error);
   auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{4});
   CHECK_THROWS_AS(pullback(seed, {seed}), fathom::shape_error);
 }

@@ -57,7 +57,8 @@ TEST_CASE("ode: polynomials are recovered inside a step, and the ends exactly") 
   // Degree four, for which dopri5's interpolant is exact.
   const auto slope = [](double t, double) { return 1 - 2 * t + 3 * t * t - 4 * t * t * t; };
   const auto exact = [](double t) { return t - t * t + t * t * t - t * t * t * t; };
-  const auto s = ode::solve(slope, 0.0, {0, 1.5}, ode::dopri5{}, ode::fixed_steps{2}, {.save_at = {0, 0.1, 0.4, 0.75, 1.3, 1.5}});
+  const auto s =
+      ode::solve(slope, 0.0, {0, 1.5}, ode::dopri5{}, ode::fixed_steps{2}, {.save_at = {0, 0.1, 0.4, 0.75, 1.3, 1.5}});
   for (std::size_t k = 0; k < s.times.size(); ++k)
     CHECK(s.values[k] == doctest::Approx(exact(s.times[k])).epsilon(1e-12));
   CHECK(s.values.front() == 0.0);
@@ -68,7 +69,8 @@ TEST_CASE("ode: polynomials are recovered inside a step, and the ends exactly") 
 
 TEST_CASE("ode: saved values cost nothing but the slope that the next step uses") {
   const auto without = ode::solve(detest_a3{}, 1.0, {0, 4}, ode::rk4{}, ode::fixed_steps{10});
-  const auto with = ode::solve(detest_a3{}, 1.0, {0, 4}, ode::rk4{}, ode::fixed_steps{10}, {.save_at = {0.3, 0.31, 2.1}});
+  const auto with =
+      ode::solve(detest_a3{}, 1.0, {0, 4}, ode::rk4{}, ode::fixed_steps{10}, {.save_at = {0.3, 0.31, 2.1}});
   CHECK(with.stats.evaluations == without.stats.evaluations);
   CHECK(with.y1 == without.y1);
   const auto adaptive = ode::solve(detest_a3{}, 1.0, {0, 4}, ode::tsit5{}, ode::i{}, {.save_at = {0.3, 0.31, 2.1}});
@@ -77,9 +79,11 @@ TEST_CASE("ode: saved values cost nothing but the slope that the next step uses"
 
 TEST_CASE("ode: values are saved backwards in time as well") {
   const ode::i control{.rtol = 1e-9, .atol = 1e-11};
-  const auto s = ode::solve(detest_a3{}, std::exp(std::sin(4.0)), {4, 0}, ode::dopri5{}, control, {.save_at = {4, 3, 1.5, 0}});
+  const auto s =
+      ode::solve(detest_a3{}, std::exp(std::sin(4.0)), {4, 0}, ode::dopri5{}, control, {.save_at = {4, 3, 1.5, 0}});
   REQUIRE(s.values.size() == 4);
-  for (std::size_t k = 0; k < 4; ++k) CHECK(s.values[k] == doctest::Approx(std::exp(std::sin(s.times[k]))).epsilon(1e-7));
+  for (std::size_t k = 0; k < 4; ++k)
+    CHECK(s.values[k] == doctest::Approx(std::exp(std::sin(s.times[k]))).epsilon(1e-7));
 }
 
 TEST_CASE("ode: an observer sees every step and may stop the solve") {

@@ -26,8 +26,9 @@ double slope(const Field& field, const Y& y0, double t1, const Y& exact, std::ve
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("ode: convergence slope equals the order", Solver, ode::euler, ode::midpoint, ode::heun, ode::ralston,
-                   ode::heun3, ode::ssp3, ode::rk4, ode::rk4_38, ode::bosh3, ode::adaptive_heun, ode::fehlberg2) {
+TEST_CASE_TEMPLATE("ode: convergence slope equals the order", Solver, ode::euler, ode::midpoint, ode::heun,
+                   ode::ralston, ode::heun3, ode::ssp3, ode::rk4, ode::rk4_38, ode::bosh3, ode::adaptive_heun,
+                   ode::fehlberg2) {
   INFO(Solver::name);
   const vec2 y0{1, 1};
   const auto exact = ode::solve(lotka_volterra{}, y0, {0, 2}, ode::dopri8{}, ode::i{.rtol = 1e-13, .atol = 1e-13}).y1;
@@ -93,7 +94,8 @@ TEST_CASE("ode: backward time equals the negated field, bitwise") {
   };
   CHECK(back == ode::solve(negated, y0, {0, 1}, ode::rk4{}, ode::fixed_steps{20}).y1);
   const auto there = ode::solve(lotka_volterra{}, y0, {0, 2}, ode::dopri5{}, ode::pi{.rtol = 1e-10, .atol = 1e-12});
-  const auto again = ode::solve(lotka_volterra{}, there.y1, {2, 0}, ode::dopri5{}, ode::pi{.rtol = 1e-10, .atol = 1e-12});
+  const auto again =
+      ode::solve(lotka_volterra{}, there.y1, {2, 0}, ode::dopri5{}, ode::pi{.rtol = 1e-10, .atol = 1e-12});
   CHECK(distance(again.y1, y0) < 1e-8);
 }
 

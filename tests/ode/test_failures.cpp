@@ -19,7 +19,8 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 TEST_CASE("ode: a field that breaks at step 3 is reported with the last good state") {
   const auto breaks = [](double t, double y) { return t > 0.25 ? not_a_number : y; };
-  const auto s = ode::solve(breaks, 1.0, {0, 1}, ode::euler{}, ode::fixed_steps{10}, {.on_failure = ode::on_failure::return_status});
+  const auto s = ode::solve(breaks, 1.0, {0, 1}, ode::euler{}, ode::fixed_steps{10},
+                            {.on_failure = ode::on_failure::return_status});
   CHECK(s.status == ode::status::non_finite);
   CHECK(s.t1 == doctest::Approx(0.3));
   CHECK(s.stats.accepted == 3);
@@ -47,8 +48,9 @@ TEST_CASE("ode: adaptive control ends at a broken field within few evaluations")
   CHECK(s.y1 == doctest::Approx(std::exp(s.t1)).epsilon(1e-5));
   CHECK(s.stats.evaluations < 500);
   const auto never = [](double, double) { return not_a_number; };
-  CHECK(ode::solve(never, 1.0, {0, 1}, ode::dopri5{}, ode::i{}, {.on_failure = ode::on_failure::return_status}).status ==
-        ode::status::non_finite);
+  CHECK(
+      ode::solve(never, 1.0, {0, 1}, ode::dopri5{}, ode::i{}, {.on_failure = ode::on_failure::return_status}).status ==
+      ode::status::non_finite);
 }
 
 TEST_CASE_TEMPLATE("ode: blow-up of y' = y^2 ends in a step underflow", Solver, ode::dopri5, ode::tsit5, ode::bosh3) {
@@ -69,8 +71,8 @@ TEST_CASE("ode: the budget of evaluations and of time is kept") {
   CHECK(spent.status == ode::status::max_evaluations);
   CHECK(spent.stats.evaluations >= 1000);
   CHECK(spent.stats.evaluations <= 1007);
-  const auto capped = ode::solve(van_der_pol{1e6}, vec2{2, 0}, {0, 2}, ode::dopri5{}, ode::i{.rtol = 1e-6, .atol = 1e-6},
-                                 {.on_failure = ode::on_failure::return_status});
+  const auto capped = ode::solve(van_der_pol{1e6}, vec2{2, 0}, {0, 2}, ode::dopri5{},
+                                 ode::i{.rtol = 1e-6, .atol = 1e-6}, {.on_failure = ode::on_failure::return_status});
   CHECK(capped.status == ode::status::max_evaluations);
   CHECK(capped.stats.evaluations <= 100007);
   const auto late = ode::solve(detest_a3{}, 1.0, {0, 1}, ode::rk4{}, ode::fixed_steps{1000000000},
@@ -96,8 +98,9 @@ TEST_CASE("ode: a tolerance that float32 cannot meet is refused with the floor")
     CHECK(text.find("use double") != std::string::npos);
     CHECK(e.leaf == "y");
   }
-  CHECK(ode::solve(field, std::array<float, 2>{1, 0}, {0, 1}, ode::dopri5{}, ode::i{.rtol = 1e-5, .atol = 1e-6}).y1[0] ==
-        doctest::Approx(std::cos(1.0)).epsilon(1e-4));
+  CHECK(
+      ode::solve(field, std::array<float, 2>{1, 0}, {0, 1}, ode::dopri5{}, ode::i{.rtol = 1e-5, .atol = 1e-6}).y1[0] ==
+      doctest::Approx(std::cos(1.0)).epsilon(1e-4));
 }
 
 TEST_CASE("ode: a field computed in bfloat16 sets the floor through field_epsilon") {
@@ -109,8 +112,9 @@ TEST_CASE("ode: a field computed in bfloat16 sets the floor through field_epsilo
     return std::ldexp(std::nearbyint(mantissa * 256) / 256, exponent);
   };
   const auto solve = [&](double rtol) {
-    return ode::solve(coarse, 1.0, {0, 1}, ode::dopri5{}, ode::i{.rtol = rtol, .atol = rtol},
-                      {.max_evaluations = 10000, .on_failure = ode::on_failure::return_status, .field_epsilon = 1.0 / 256});
+    return ode::solve(
+        coarse, 1.0, {0, 1}, ode::dopri5{}, ode::i{.rtol = rtol, .atol = rtol},
+        {.max_evaluations = 10000, .on_failure = ode::on_failure::return_status, .field_epsilon = 1.0 / 256});
   };
   CHECK(solve(1e-2).status == ode::status::success);
   const auto refused = solve(1e-9);

@@ -15,10 +15,12 @@ namespace {
 
 template <class Solver>
 double slope(double t1, long n) {
-  const auto exact = ode::solve(lotka_volterra{}, vec2{1, 1}, {0, t1}, ode::dopri8{}, ode::i{.rtol = 1e-13, .atol = 1e-14}).y1;
+  const auto exact =
+      ode::solve(lotka_volterra{}, vec2{1, 1}, {0, t1}, ode::dopri8{}, ode::i{.rtol = 1e-13, .atol = 1e-14}).y1;
   const auto error = [&](long steps) {
-    return distance(ode::solve(lotka_volterra{}, vec2{1, 1}, {0, t1}, Solver{{.tolerance = 1e-13}}, ode::fixed_steps{steps}).y1,
-                    exact);
+    return distance(
+        ode::solve(lotka_volterra{}, vec2{1, 1}, {0, t1}, Solver{{.tolerance = 1e-13}}, ode::fixed_steps{steps}).y1,
+        exact);
   };
   return std::log2(error(n) / error(2 * n));
 }
@@ -46,8 +48,8 @@ TEST_CASE("ode: slopes of the implicit methods") {
   CHECK(std::abs(slope<ode::gauss_legendre6>(2, 16) - 6) < 0.3);
 }
 
-TEST_CASE_TEMPLATE("ode: stiff decay to a moving equilibrium is damped at once", Solver, ode::implicit_euler, ode::sdirk2,
-                   ode::tr_bdf2, ode::radau_iia3, ode::radau_iia5, ode::kvaerno3) {
+TEST_CASE_TEMPLATE("ode: stiff decay to a moving equilibrium is damped at once", Solver, ode::implicit_euler,
+                   ode::sdirk2, ode::tr_bdf2, ode::radau_iia3, ode::radau_iia5, ode::kvaerno3) {
   INFO(Solver::name);
   const auto stiff = [](double t, double y) { return -1e6 * (y - std::cos(t)); };
   const auto s = ode::solve(stiff, 1.5, {0, 2}, Solver{{.tolerance = 1e-8}}, ode::fixed_step{0.1});

@@ -84,8 +84,9 @@ TEST_CASE_TEMPLATE("ode: high orders reach their order when started well", Order
   // Polynomials of degree below the order in t are integrated exactly once the history is full.
   constexpr int n = Order::value;
   const auto power = [](double t, double) { return n * std::pow(t, n - 1); };
-  for (const auto& y : {ode::solve(power, 0.0, {0, 1}, ode::adams_bashforth<n, ode::dopri8>{}, ode::fixed_steps{40}).y1,
-                        ode::solve(power, 0.0, {0, 1}, ode::adams_bashforth_moulton<n, ode::dopri8>{}, ode::fixed_steps{40}).y1})
+  for (const auto& y :
+       {ode::solve(power, 0.0, {0, 1}, ode::adams_bashforth<n, ode::dopri8>{}, ode::fixed_steps{40}).y1,
+        ode::solve(power, 0.0, {0, 1}, ode::adams_bashforth_moulton<n, ode::dopri8>{}, ode::fixed_steps{40}).y1})
     CHECK(y == doctest::Approx(1).epsilon(2e-9));
 }
 
@@ -93,7 +94,8 @@ TEST_CASE("ode: a multistep method costs one evaluation per step and restarts at
   const auto s = ode::solve(lotka_volterra{}, vec2{1, 1}, {0, 2}, ode::adams_bashforth<2>{}, ode::fixed_steps{16});
   CHECK(s.stats.evaluations == 17);  // Heun's first step has two
   const auto kicked = [](double t, double) { return t < 0.5 ? 1.0 : -2.0; };
-  const auto through = ode::solve(kicked, 0.0, {0, 1}, ode::adams_bashforth<4>{}, ode::fixed_steps{20}, {.jump_times = {0.5}});
+  const auto through =
+      ode::solve(kicked, 0.0, {0, 1}, ode::adams_bashforth<4>{}, ode::fixed_steps{20}, {.jump_times = {0.5}});
   CHECK(through.y1 == doctest::Approx(-0.5).epsilon(1e-14));
   CHECK(std::abs(ode::solve(kicked, 0.0, {0, 1}, ode::adams_bashforth<4>{}, ode::fixed_steps{20}).y1 + 0.5) > 1e-3);
 }

@@ -112,8 +112,8 @@ TEST_CASE_TEMPLATE("ode: the checkpointed gradient through tensors equals the re
   const auto [value, recorded] = value_and_gradient(
       [&](const auto& x) {
         const auto mask = mask_of(x.field);
-        const auto result = ode::solve(ode::with_context(x.field, mask), x.y0, {0, 1.5}, ode::rk4{}, ode::fixed_steps{12},
-                                       {.save_at = {0.5, 1.0}});
+        const auto result = ode::solve(ode::with_context(x.field, mask), x.y0, {0, 1.5}, ode::rk4{},
+                                       ode::fixed_steps{12}, {.save_at = {0.5, 1.0}});
         return measure(result.y1) + measure(result.values[0]) + measure(result.values[1]);
       },
       both<B>{s.field, s.y0});
@@ -143,7 +143,8 @@ TEST_CASE("ode: gradients with respect to the ends of the interval, through tens
   const setting<B> s;
   const auto field = ode::differentiable(s.field, s.mask);
   const auto run = [&](double t0, double t1) {
-    return ode::solve_with_gradient(field, s.y0, {t0, t1}, ode::heun3{}, ode::fixed_steps{8}, ode::checkpointed{.times = true});
+    return ode::solve_with_gradient(field, s.y0, {t0, t1}, ode::heun3{}, ode::fixed_steps{8},
+                                    ode::checkpointed{.times = true});
   };
   const auto [result, pullback] = run(0.2, 1.1);
   const auto gradient = pullback(s.y0);
@@ -158,8 +159,10 @@ TEST_CASE("ode: gradients with respect to the ends of the interval, through tens
 TEST_CASE("ode: memory of the checkpointed gradient does not grow with the number of steps") {
   using B = reference<float>;  // keeps no storage for later
   const B b;
-  const setting<B> s{b, {ramp<B, 2>(b, {16, 32}, 0.8), ramp<B, 1>(b, {32}, 0.5)},
-                     {ramp<B, 2>(b, {16, 32}, 1.1), ramp<B, 1>(b, {32}, 0.9)}, {full<1>(b, {32}, 1.0f)}};
+  const setting<B> s{b,
+                     {ramp<B, 2>(b, {16, 32}, 0.8), ramp<B, 1>(b, {32}, 0.5)},
+                     {ramp<B, 2>(b, {16, 32}, 1.1), ramp<B, 1>(b, {32}, 0.9)},
+                     {full<1>(b, {32}, 1.0f)}};
   const auto peak = [&](long n, bool record) {
     memory_counter::reset_peak();
     const auto before = memory_counter::current();
@@ -170,7 +173,8 @@ TEST_CASE("ode: memory of the checkpointed gradient does not grow with the numbe
             return mean_square(
                 ode::solve(ode::with_context(x.field, mask), x.y0, {0, 1}, ode::rk4{}, ode::fixed_steps{n}).y1.m);
           return mean_square(ode::solve_checkpointed(x.field, x.y0, {0, 1}, ode::rk4{}, ode::fixed_steps{n},
-                                                     ode::checkpointed{.slots = 8}, {}, mask).y1.m);
+                                                     ode::checkpointed{.slots = 8}, {}, mask)
+                                 .y1.m);
         },
         both<B>{s.field, s.y0});
     return static_cast<double>(memory_counter::peak() - before);

@@ -67,7 +67,8 @@ const auto flat_field = [](double t, const std::array<double, 7>& y) {
 
 TEST_CASE_TEMPLATE("ode: a tree of tensors is integrated like an array", B, reference<double>, cpu<double>) {
   const auto y0 = start(B{});
-  const auto want = ode::solve(flat_field, flat(to_host(y0.a), to_host(y0.b)), {0, 2}, ode::rk4{}, ode::fixed_steps{8}).y1;
+  const auto want =
+      ode::solve(flat_field, flat(to_host(y0.a), to_host(y0.b)), {0, 2}, ode::rk4{}, ode::fixed_steps{8}).y1;
   const auto got = ode::solve(pair_field{}, y0, {0, 2}, ode::rk4{}, ode::fixed_steps{8});
   const auto values = flat(to_host(got.y1.a), to_host(got.y1.b));
   for (std::size_t n = 0; n < 7; ++n) CHECK(values[n] == doctest::Approx(want[n]).epsilon(1e-14));
@@ -78,7 +79,8 @@ TEST_CASE_TEMPLATE("ode: a tree of tensors is integrated like an array", B, refe
 TEST_CASE_TEMPLATE("ode: adaptive steps of a tree: the norm is the larger leaf's", B, reference<double>, cpu<double>) {
   const auto y0 = start(B{});
   const ode::i control{.rtol = 1e-8, .atol = 1e-10};
-  const auto got = ode::solve(pair_field{}, y0, {0, 2}, ode::dopri5{}, control, {.save_at = {0.5, 1.5}, .record_steps = true});
+  const auto got =
+      ode::solve(pair_field{}, y0, {0, 2}, ode::dopri5{}, control, {.save_at = {0.5, 1.5}, .record_steps = true});
   CHECK(to_host(got.y1.b).data[3] == doctest::Approx(2 * std::exp(-0.6)).epsilon(1e-8));
   REQUIRE(got.values.size() == 2);
   CHECK(to_host(got.values[0].b).data[0] == doctest::Approx(std::exp(-0.15)).epsilon(1e-7));
@@ -150,7 +152,9 @@ TEST_CASE("ode: failures name the leaf") {
 
 TEST_CASE("ode: the field's shape is checked") {
   using B = reference<double>;
-  const auto wrong = [](const fathom::ode_time<B>&, const pair_state<B>& y) { return pair_state<B>{zeros<1>(B{}, {4}), y.b}; };
+  const auto wrong = [](const fathom::ode_time<B>&, const pair_state<B>& y) {
+    return pair_state<B>{zeros<1>(B{}, {4}), y.b};
+  };
   CHECK_THROWS_WITH_AS(ode::solve(wrong, start(B{}), {0, 1}, ode::euler{}, ode::fixed_steps{1}),
                        doctest::Contains("leaf 0 of the state has extents [3], the field returned [4]"), shape_error);
 }

@@ -23,8 +23,8 @@ using default_start = std::conditional_t<(N <= 2), heun2, rk4>;
 
 namespace detail {
 
-/// One evaluation per step (two with the corrector), whatever the order. The first N - 1 steps are made by `Start`; so is
-/// a step of another length (a shortened last one), and what follows a jump.
+/// One evaluation per step (two with the corrector), whatever the order. The first N - 1 steps are made by `Start`; so
+/// is a step of another length (a shortened last one), and what follows a jump.
 template <int N, bool Corrected, class Start>
 struct adams_method {
   static_assert(N >= 1 && N <= 12, "fathom: Adams methods have orders 1 to 12 here");

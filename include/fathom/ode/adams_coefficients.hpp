@@ -36,8 +36,7 @@ constexpr std::array<fraction, N> backward_difference_weights(bool implicit) {
   std::array<fraction, N> gamma{};
   for (std::size_t m = 0; m < N; ++m) {
     fraction sum = implicit && m > 0 ? fraction{0, 1} : fraction{1, 1};
-    for (std::size_t k = 1; k <= m; ++k)
-      sum = sum + gamma[m - k] * fraction{-1, static_cast<std::int64_t>(k) + 1};
+    for (std::size_t k = 1; k <= m; ++k) sum = sum + gamma[m - k] * fraction{-1, static_cast<std::int64_t>(k) + 1};
     gamma[m] = sum;
   }
   return gamma;

@@ -21,13 +21,13 @@
 namespace fathom::ode {
 
 /// Adjoint policy: exact gradients of the discrete solve. States are stored at as many steps as fit into `bytes` (or
-/// exactly `slots`, the initial state counted); what lies between is computed again. Memory: slots + stages + 3 states and
-/// one evaluation's derivative. Cost in field evaluations per step and stage: forward 1, then at most 1 + 3, plus the
-/// repeated steps (binomial_advances).
+/// exactly `slots`, the initial state counted); what lies between is computed again. Memory: slots + stages + 3 states
+/// and one evaluation's derivative. Cost in field evaluations per step and stage: forward 1, then at most 1 + 3, plus
+/// the repeated steps (binomial_advances).
 struct checkpointed {
   std::size_t bytes = std::size_t(1) << 31;
-  std::int64_t slots = 0;      ///< 0: as many as `bytes` holds
-  bool times = false;          ///< also the gradient with respect to t0 and t1
+  std::int64_t slots = 0;  ///< 0: as many as `bytes` holds
+  bool times = false;      ///< also the gradient with respect to t0 and t1
 };
 
 /// Gradients of <a, y1> + sum_n <a_n, values_n>.
@@ -173,8 +173,8 @@ class discrete_adjoint {
       return std::move(result);
     }
 
-    /// The stored steps before `end`, last first, each with the number of states that may be stored from there on, its own
-    /// among them: those not taken by earlier ones.
+    /// The stored steps before `end`, last first, each with the number of states that may be stored from there on, its
+    /// own among them: those not taken by earlier ones.
     std::vector<std::pair<std::int64_t, std::int64_t>> segments(std::int64_t end) const {
       std::vector<std::pair<std::int64_t, std::int64_t>> list;
       std::int64_t earlier = 0;
@@ -187,8 +187,8 @@ class discrete_adjoint {
       return list;
     }
 
-    /// Whether evenly spaced states, all that could be stored while the number of steps was unknown, are worth less than
-    /// an optimal schedule from the initial one.
+    /// Whether evenly spaced states, all that could be stored while the number of steps was unknown, are worth less
+    /// than an optimal schedule from the initial one.
     bool from_scratch(std::int64_t end) const {
       std::int64_t stored = 0, stop = end;
       for (const auto& [at, slots] : segments(end)) {
@@ -302,11 +302,13 @@ template <class Field, class Y, class Solver, class Control>
   requires(fixed_control<Control> || adaptive_control<Control>)
 auto solve_with_gradient(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
                          const checkpointed& policy = {}, options<Y> option = {}) {
-  static_assert(differentiable_field<Field, Y>,
-                "fathom: this field has no derivative; give it gradient_type, zero_gradient() and vjp(t, y, a, gradient), "
-                "or wrap it with ode::differentiable(field)");
-  static_assert(requires { typename Solver::tableau_type; } && (Solver::fsal || !Solver::hands_over),
-                "fathom: solve_with_gradient is for explicit Runge-Kutta methods; record other methods on autodiff");
+  static_assert(
+      differentiable_field<Field, Y>,
+      "fathom: this field has no derivative; give it gradient_type, zero_gradient() and vjp(t, y, a, gradient), "
+      "or wrap it with ode::differentiable(field)");
+  static_assert(
+      requires { typename Solver::tableau_type; } && (Solver::fsal || !Solver::hands_over),
+      "fathom: solve_with_gradient is for explicit Runge-Kutta methods; record other methods on autodiff");
   if (!option.events.empty()) throw error("ode: solve_with_gradient does not take events");
   const auto save = option.save_at;
   option.save_at.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact derivative of one explicit Runge-Kutta step, one stage at a time: never more than one evaluation of the field
-// is differentiated at once (the symplectic partner of the method, Matsubara et al. 2021; Sanz-Serna 2016).
+// The exact derivative of one explicit Runge-Kutta step, one stage at a time: never more than one evaluation of the
+// field is differentiated at once (the symplectic partner of the method, Matsubara et al. 2021; Sanz-Serna 2016).
 #pragma once
 
 #include <array>
@@ -27,12 +27,11 @@ struct field_cotangent {
 /// A field with derivatives. `gradient_type` is the type of its parameters' gradient; vjp adds (df/dp)^T a to the last
 /// argument. Fields made of modules get this from differentiable() in fathom/ode/autodiff_field.hpp.
 template <class F, class Y>
-concept differentiable_field =
-    vector_field<F, Y> && requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y,
-                                   typename F::gradient_type& gradient) {
-      { f.zero_gradient() } -> std::convertible_to<typename F::gradient_type>;
-      { f.vjp(t, y, y, gradient) } -> std::convertible_to<field_cotangent<Y>>;
-    };
+concept differentiable_field = vector_field<F, Y> && requires(const F& f, const typename state_traits<Y>::time_type& t,
+                                                              const Y& y, typename F::gradient_type& gradient) {
+  { f.zero_gradient() } -> std::convertible_to<typename F::gradient_type>;
+  { f.vjp(t, y, y, gradient) } -> std::convertible_to<field_cotangent<Y>>;
+};
 
 namespace detail {
 
@@ -82,13 +81,12 @@ struct step_vjp_work {
   explicit step_vjp_work(const Y& y) : g(repeat<T::stages>(y)), stage(y), seed(y) {}
 };
 
-/// Turns the cotangent `a` of y1 into that of y, and adds to the parameters' gradient. The stages are computed again from
-/// y. `with_times` asks for the derivatives with respect to t and h (the last stage is then evaluated as well).
+/// Turns the cotangent `a` of y1 into that of y, and adds to the parameters' gradient. The stages are computed again
+/// from y. `with_times` asks for the derivatives with respect to t and h (the last stage is then evaluated as well).
 template <class Solver, class Eval, class Y, class Gradient>
-step_cotangent step_vjp(Eval& f, const step_record& step, const Y& y, Y& a,
-                           typename Solver::template workspace<Y>& w,
-                           step_vjp_work<typename Solver::tableau_type, Y>& s, Gradient& gradient, bool with_times,
-                           statistics& stats) {
+step_cotangent step_vjp(Eval& f, const step_record& step, const Y& y, Y& a, typename Solver::template workspace<Y>& w,
+                        step_vjp_work<typename Solver::tableau_type, Y>& s, Gradient& gradient, bool with_times,
+                        statistics& stats) {
   using T = typename Solver::tableau_type;
   using traits = state_traits<Y>;
   constexpr std::size_t stages = T::stages;
@@ -125,7 +123,8 @@ step_cotangent step_vjp(Eval& f, const step_record& step, const Y& y, Y& a,
         else
           traits::scaled_sum(s.seed, std::array<double, sizeof...(Later)>{(h * T::a[Later][row])...},
                              std::array<const Y*, sizeof...(Later)>{&s.g[Later]...});
-      }(nonzero_columns<stage_column<T, row>>{});
+      }
+      (nonzero_columns<stage_column<T, row>>{});
       if constexpr (row > 0) Solver::template add_row<row>(s.stage, y, h, w.k);
       const Y& at = row == 0 ? y : s.stage;
       auto cotangent = f.field->vjp(traits::time(time_of(row), at), at, s.seed, gradient);
@@ -144,7 +143,8 @@ step_cotangent step_vjp(Eval& f, const step_record& step, const Y& y, Y& a,
   [&]<std::size_t... Stage>(std::index_sequence<Stage...>) {
     traits::combine(s.seed, a, std::array<double, sizeof...(Stage)>{((void)Stage, 1.0)...},
                     std::array<const Y*, sizeof...(Stage)>{&s.g[Stage]...});
-  }(nonzero_columns<used_stages<T>>{});
+  }
+  (nonzero_columns<used_stages<T>>{});
   std::swap(a, s.seed);
   return times;
 }

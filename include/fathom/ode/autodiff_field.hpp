@@ -49,9 +49,8 @@ auto plain_tree(const X& x, const B& b) {
 /// The tree on autodiff<B>, no gradient flowing into it.
 template <class X, class B>
 auto constant_tree(const X& x, const B& b) {
-  return tree::rebind(x, autodiff<B>(b), [](const auto& from, auto& to) {
-    to = std::remove_cvref_t<decltype(to)>(from);
-  });
+  return tree::rebind(x, autodiff<B>(b),
+                      [](const auto& from, auto& to) { to = std::remove_cvref_t<decltype(to)>(from); });
 }
 
 }  // namespace detail
@@ -90,8 +89,8 @@ class autodiff_field {
   template <class Y>
   field_cotangent<Y> vjp(const ode_time<backend_type>& t, const Y& y, const Y& a, Field& gradient) const {
     const auto& b = t.backend();
-    const auto constants = std::apply(
-        [&](const auto&... c) { return std::tuple(detail::constant_tree(c, b)...); }, context_);
+    const auto constants =
+        std::apply([&](const auto&... c) { return std::tuple(detail::constant_tree(c, b)...); }, context_);
     auto recorded = fathom::vjp(
         b,
         [&](const auto& field, const auto& when, const auto& at) {
@@ -111,7 +110,8 @@ class autodiff_field {
 /// A field of modules as solve_with_gradient wants it; `context` is passed on as field(t, y, context...).
 template <class Field, class... Context>
 autodiff_field<Field, Context...> differentiable(const Field& field, const Context&... context) {
-  static_assert(tree::branch<Field>, "fathom: differentiable() needs a field with `visit` and `rebind`, a tree of modules");
+  static_assert(tree::branch<Field>,
+                "fathom: differentiable() needs a field with `visit` and `rebind`, a tree of modules");
   return autodiff_field<Field, Context...>(field, context...);
 }
 

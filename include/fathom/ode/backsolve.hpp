@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The continuous adjoint: state, cotangent and parameter gradient integrated backwards as one ODE. Approximate: it needs
-// no stored states, but reconstructs the solution backwards, which a contracting field makes impossible.
+// The continuous adjoint: state, cotangent and parameter gradient integrated backwards as one ODE. Approximate: it
+// needs no stored states, but reconstructs the solution backwards, which a contracting field makes impossible.
 #pragma once
 
 #include <algorithm>
@@ -65,8 +65,8 @@ struct state_traits<backsolve_state<Y, Gradient>> {
     of_g::scaled_sum(out.g, c, members<&S::g>(k));
   }
   template <std::size_t M>
-  static leaf_error error_norm(const S& y0, const S& y1, const std::array<double, M>& c, const std::array<const S*, M>& k,
-                               const tolerances& tol, const S* = nullptr) {
+  static leaf_error error_norm(const S& y0, const S& y1, const std::array<double, M>& c,
+                               const std::array<const S*, M>& k, const tolerances& tol, const S* = nullptr) {
     leaf_error worst = state_traits<double>::error_norm(y0.t, y1.t, c, members<&S::t>(k), tol);
     const auto join = [&](leaf_error other, int leaf) {
       if (!(other.square <= worst.square)) worst = {other.square, leaf};
@@ -92,29 +92,33 @@ template <class Y, class Gradient>
 struct backsolve_gradient {
   Y y0;
   Gradient parameters;
-  std::vector<double> times;         ///< with respect to every time; empty unless asked for
-  double reconstruction_error = 0;   ///< largest |y reconstructed - y| / |y| at the times: the trust this deserves
+  std::vector<double> times;        ///< with respect to every time; empty unless asked for
+  double reconstruction_error = 0;  ///< largest |y reconstructed - y| / |y| at the times: the trust this deserves
   statistics stats{};
 };
 
 /// `values` are a solve's at `times`, the first being y0 at t0 (ode::options::save_at); the same method, control and
 /// tolerances serve backwards, interval by interval, the state set back to its stored value at every time.
 ///
-///     auto g = ode::solve_backwards(field, times, s.values, cotangents, ode::dopri5{}, ode::i{.rtol = 1e-7, .atol = 1e-9});
+///     auto g = ode::solve_backwards(field, times, s.values, cotangents, ode::dopri5{}, ode::i{.rtol = 1e-7, .atol =
+///     1e-9});
 template <class Field, class Y, class Solver, class Control>
 auto solve_backwards(const Field& field, const std::vector<double>& times, const std::vector<Y>& values,
                      const std::vector<Y>& cotangents, const Solver& solver, const Control& control,
                      const backsolve& policy = {}) {
-  static_assert(differentiable_field<Field, Y>,
-                "fathom: this field has no derivative; give it gradient_type, zero_gradient() and vjp(t, y, a, gradient), "
-                "or wrap it with ode::differentiable(field)");
+  static_assert(
+      differentiable_field<Field, Y>,
+      "fathom: this field has no derivative; give it gradient_type, zero_gradient() and vjp(t, y, a, gradient), "
+      "or wrap it with ode::differentiable(field)");
   using gradient_type = typename Field::gradient_type;
   using S = backsolve_state<Y, gradient_type>;
   using traits = state_traits<Y>;
   using one = std::array<const Y*, 1>;
   if (times.size() < 2 || times.size() != values.size() || times.size() != cotangents.size())
-    throw shape_error(fathom::detail::concat("ode: solve_backwards needs as many values and cotangents as times, at least "
-                                             "two; got ", values.size(), ", ", cotangents.size(), " and ", times.size()));
+    throw shape_error(
+        fathom::detail::concat("ode: solve_backwards needs as many values and cotangents as times, at least "
+                               "two; got ",
+                               values.size(), ", ", cotangents.size(), " and ", times.size()));
   const auto backwards = [&](double t, const S& s) {
     S slope{0, s.y, s.a, field.zero_gradient()};
     const auto when = traits::time(t, s.y);

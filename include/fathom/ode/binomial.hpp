@@ -25,8 +25,8 @@ inline std::int64_t binomial_coefficient(std::int64_t n, std::int64_t k) {
 }
 }  // namespace detail
 
-/// Steps that must be made, the first sweep up to the last step counted, to reverse `n` steps with `c` stored states, the
-/// initial one among them: r n - C(c + r, r - 1) with C(c + r - 1, c) < n <= C(c + r, c).
+/// Steps that must be made, the first sweep up to the last step counted, to reverse `n` steps with `c` stored states,
+/// the initial one among them: r n - C(c + r, r - 1) with C(c + r - 1, c) < n <= C(c + r, c).
 inline std::int64_t binomial_advances(std::int64_t n, std::int64_t c) {
   if (n <= 1) return 0;
   std::int64_t r = 1;

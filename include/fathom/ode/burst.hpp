@@ -29,7 +29,8 @@ inline constexpr bool small_state<Y> = flat_layout<Y>::extent >= 1 && flat_layou
 /// `n` steps of equal length from `first` (t = begin + first h), or fewer when the state is no longer finite: then y is
 /// the last good state. Returns the number of good steps.
 template <class Solver, class Eval, class Y, class Work>
-FATHOM_ODE_FLATTEN long burst_fixed(Eval& f_, Y& y_, Work& work_, double begin, double h, long first, long n, bool guarded) {
+FATHOM_ODE_FLATTEN long burst_fixed(Eval& f_, Y& y_, Work& work_, double begin, double h, long first, long n,
+                                    bool guarded) {
   Eval f = f_;
   Y y = y_, next = y_;
   Work work = work_;
@@ -67,9 +68,9 @@ struct burst_end {
 
 /// Trial steps as long as they are accepted, end before `limit` and stay within `most` evaluations.
 template <class Solver, class Eval, class Y, class Work, class Controller>
-FATHOM_ODE_FLATTEN burst_end burst_adaptive(Eval& f_, Y& y_, Work& work_, double& t_, statistics& stats_, Controller& controller_,
-                         double size, double direction, double limit, double smallest, double largest, long most,
-                         const tolerances& tol) {
+FATHOM_ODE_FLATTEN burst_end burst_adaptive(Eval& f_, Y& y_, Work& work_, double& t_, statistics& stats_,
+                                            Controller& controller_, double size, double direction, double limit,
+                                            double smallest, double largest, long most, const tolerances& tol) {
   constexpr double eps = std::numeric_limits<double>::epsilon();
   Eval f = f_;
   Y y = y_, next = y_;

@@ -35,10 +35,10 @@ struct adaptive_limits {
   double safety = 0.9;
   double min_factor = 0.2;
   double max_factor = 10;
-  double min_step = 0;                                          ///< 0: what floating point time can resolve
+  double min_step = 0;  ///< 0: what floating point time can resolve
   double max_step = std::numeric_limits<double>::infinity();
-  double first_step = 0;                                        ///< 0: Hairer's choice
-  bool keep_accepted = false;                                   ///< the step after an accepted one is never shorter
+  double first_step = 0;       ///< 0: Hairer's choice
+  bool keep_accepted = false;  ///< the step after an accepted one is never shorter
 };
 
 /// Integral ("elementary") control: factor = safety E^(-1/k), k the order of the error estimate.
@@ -64,8 +64,7 @@ struct pid {
 template <class C>
 concept adaptive_control = std::same_as<C, i> || std::same_as<C, pi> || std::same_as<C, pid>;
 template <class C>
-concept fixed_control = std::same_as<C, fixed_steps> || std::same_as<C, fixed_step> ||
-                        std::same_as<C, fixed_grid>;
+concept fixed_control = std::same_as<C, fixed_steps> || std::same_as<C, fixed_step> || std::same_as<C, fixed_grid>;
 
 namespace detail {
 
@@ -77,8 +76,9 @@ class step_controller {
     const auto& limits = c.limits;
     if (!(limits.safety > 0 && limits.safety <= 1) || !(limits.min_factor > 0 && limits.min_factor < 1) ||
         !(limits.max_factor > 1))
-      throw error(fathom::detail::concat("ode: step control needs 0 < safety <= 1, 0 < min_factor < 1 < max_factor; got ",
-                                         limits.safety, ", ", limits.min_factor, ", ", limits.max_factor));
+      throw error(
+          fathom::detail::concat("ode: step control needs 0 < safety <= 1, 0 < min_factor < 1 < max_factor; got ",
+                                 limits.safety, ", ", limits.min_factor, ", ", limits.max_factor));
     if constexpr (std::same_as<Control, pi>) {
       now_ = (c.p + c.i) / Order;
       last_ = -c.p / Order;

@@ -30,9 +30,8 @@ constexpr std::array<double, 4> cubic_hermite(double theta) {
 /// Weights of y0, y1, y(1/2), h f0, h f1 in the quartic through the midpoint.
 constexpr std::array<double, 5> quartic_hermite(double theta) {
   const double s = 1 - theta, u = 1 - 2 * theta;
-  return {s * s * u * (1 + 4 * theta), theta * theta * (2 * theta - 1) * (5 - 4 * theta),
-          16 * theta * theta * s * s,  theta * s * s * u,
-          theta * theta * s * u};
+  return {s * s * u * (1 + 4 * theta), theta * theta * (2 * theta - 1) * (5 - 4 * theta), 16 * theta * theta * s * s,
+          theta * s * s * u, theta * theta * s * u};
 }
 
 /// Weights of y0, y1, h f0, h f1, h f(x_1) ... h f(x_M) in the polynomial of degree M + 3 that has these values and

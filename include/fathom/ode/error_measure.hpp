@@ -77,8 +77,7 @@ double initial_step(Eval& f, double t0, double direction, const Y& y0, const Y& 
   Y slope = state_traits<Y>::clone(f0);
   state_traits<Y>::combine(trial, y0, std::array<double, 1>{direction * h0}, one{&f0});
   f(t0 + direction * h0, trial, slope);
-  const double d2 =
-      norm(y0, y0, std::array<double, 2>{1, -1}, std::array<const Y*, 2>{&slope, &f0}).value() / h0;
+  const double d2 = norm(y0, y0, std::array<double, 2>{1, -1}, std::array<const Y*, 2>{&slope, &f0}).value() / h0;
   const double largest = d1 > d2 ? d1 : d2;
   const double h1 = d1 <= 1e-15 && d2 <= 1e-15 ? std::max(1e-6, h0 * 1e-3) : std::pow(0.01 / largest, 1.0 / order);
   return std::min(100 * h0, h1);

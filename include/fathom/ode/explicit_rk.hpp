@@ -85,7 +85,7 @@ struct explicit_rk {
   FATHOM_ODE_INLINE static leaf_error error_norm(double h, const Y& y, const Y& y1, const workspace<Y>& w,
                                                  const Norm& norm) {
     return weighted<detail::error_row<Tableau>>(h, w.k,
-                                [&](const auto& c, const auto& k) { return norm(y, y1, c, k); });
+                                                [&](const auto& c, const auto& k) { return norm(y, y1, c, k); });
   }
 
   /// Root of the sum of squares of the error weights: how rounding in the stages shows in the estimate.
@@ -149,7 +149,9 @@ struct explicit_rk {
 
   /// Order of the interpolant that costs nothing but the slope at the end.
   static constexpr int natural_order = [] {
-    if constexpr (requires { Tableau::interior(0.5); } && !requires { Tableau::quartic_only; }) return 5;
+    if constexpr (
+        requires { Tableau::interior(0.5); } && !requires { Tableau::quartic_only; })
+      return 5;
     if (Tableau::has_mid) return 4;
     return order == 1 ? 1 : 3;
   }();
@@ -157,16 +159,14 @@ struct explicit_rk {
   /// target = y + h sum_j a_row,j k_j
   template <std::size_t Row, class Y>
   FATHOM_ODE_INLINE static void add_row(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    weighted<detail::stage_row<Tableau, Row>>(h, k, [&](const auto& c, const auto& s) {
-      state_traits<Y>::combine(target, y, c, s);
-    });
+    weighted<detail::stage_row<Tableau, Row>>(
+        h, k, [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
   }
   /// target = y + h sum_i b_i k_i
   template <class Y>
   FATHOM_ODE_INLINE static void add_weights(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    weighted<detail::weight_row<Tableau>>(h, k, [&](const auto& c, const auto& s) {
-      state_traits<Y>::combine(target, y, c, s);
-    });
+    weighted<detail::weight_row<Tableau>>(
+        h, k, [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
   }
 
  private:
@@ -176,8 +176,8 @@ struct explicit_rk {
     return weighted_columns<Row>(detail::nonzero_columns<Row>{}, h, k, use);
   }
   template <class Row, std::size_t... Column, class Y, class Use>
-  FATHOM_ODE_INLINE static auto weighted_columns(std::index_sequence<Column...>, double h, const std::array<Y, stages>& k,
-                                                 Use& use) {
+  FATHOM_ODE_INLINE static auto weighted_columns(std::index_sequence<Column...>, double h,
+                                                 const std::array<Y, stages>& k, Use& use) {
     return use(std::array<double, sizeof...(Column)>{h * Row::values[Column]...},
                std::array<const Y*, sizeof...(Column)>{&k[Column]...});
   }
@@ -242,25 +242,26 @@ struct explicit_rk {
   static void full(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
                    dense_cache<Y>& cache, double theta, Y& out) {
     if (cache.slopes.empty()) cache.slopes.assign(static_cast<std::size_t>(order - 3) * 2, y);
-    detail::static_for<static_cast<std::size_t>(natural_order) + 1, static_cast<std::size_t>(order) + 1>([&](auto level) {
-      constexpr std::size_t q = decltype(level)::value;
-      constexpr std::size_t nodes = q - 3;
-      if (cache.level >= static_cast<int>(q)) return;
-      // Slopes of this level go to the half that does not hold the last level's.
-      const std::size_t base = (q % 2) * static_cast<std::size_t>(order - 3);
-      const auto x = detail::interior_nodes<nodes>();
-      for (std::size_t m = 0; m < nodes; ++m) {
-        at_level<q - 1>(f, t1, h, y, y1, w, cache, x[m], w.stage);
-        f(t + x[m] * h, w.stage, cache.slopes[base + m]);
-      }
-      cache.level = static_cast<int>(q);
-    });
+    detail::static_for<static_cast<std::size_t>(natural_order) + 1, static_cast<std::size_t>(order) + 1>(
+        [&](auto level) {
+          constexpr std::size_t q = decltype(level)::value;
+          constexpr std::size_t nodes = q - 3;
+          if (cache.level >= static_cast<int>(q)) return;
+          // Slopes of this level go to the half that does not hold the last level's.
+          const std::size_t base = (q % 2) * static_cast<std::size_t>(order - 3);
+          const auto x = detail::interior_nodes<nodes>();
+          for (std::size_t m = 0; m < nodes; ++m) {
+            at_level<q - 1>(f, t1, h, y, y1, w, cache, x[m], w.stage);
+            f(t + x[m] * h, w.stage, cache.slopes[base + m]);
+          }
+          cache.level = static_cast<int>(q);
+        });
     at_level<static_cast<std::size_t>(order)>(f, t1, h, y, y1, w, cache, theta, out);
   }
 
   template <std::size_t Level, class Eval, class Y>
-  static void at_level(Eval& f, double t1, double h, const Y& y, const Y& y1, workspace<Y>& w,
-                       dense_cache<Y>& cache, double theta, Y& out) {
+  static void at_level(Eval& f, double t1, double h, const Y& y, const Y& y1, workspace<Y>& w, dense_cache<Y>& cache,
+                       double theta, Y& out) {
     if constexpr (Level <= static_cast<std::size_t>(natural_order)) {
       natural(f, t1, h, y, y1, w, theta, out);
     } else {

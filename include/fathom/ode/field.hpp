@@ -27,16 +27,16 @@ concept filling_field = requires(const F& f, const typename state_traits<Y>::tim
 };
 
 /// A sum of parts, f = g_0 + ... + g_(n-1), for splitting methods: field.parts() and field.part(i, t, y) = g_i(t, y).
-/// Where field.advance(i, t, h, y) = y + h g_i(t, y) exists it is used, so that a residual layer keeps its own rounding.
+/// Where field.advance(i, t, h, y) = y + h g_i(t, y) exists it is used, so that a residual layer keeps its own
+/// rounding.
 template <class F, class Y>
-concept split_field =
-    requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, std::size_t n) {
-      { f.parts() } -> std::convertible_to<std::size_t>;
-      { f.part(n, t, y) } -> std::convertible_to<Y>;
-    };
+concept split_field = requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, std::size_t n) {
+  { f.parts() } -> std::convertible_to<std::size_t>;
+  { f.part(n, t, y) } -> std::convertible_to<Y>;
+};
 
 template <class F, class Y>
-concept vector_field = ode_state<Y> && (returning_field<F, Y> || filling_field<F, Y> || split_field<F, Y>);
+concept vector_field = ode_state<Y> &&(returning_field<F, Y> || filling_field<F, Y> || split_field<F, Y>);
 
 namespace detail {
 
@@ -46,9 +46,10 @@ struct evaluator {
   static_assert(ode_state<Y>,
                 "fathom: this state cannot be integrated; use double, std::array, std::vector, a struct with `visit`, "
                 "or specialise fathom::ode::state_traits");
-  static_assert(vector_field<Field, Y>,
-                "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt), or have "
-                "parts() and part(i, t, y)");
+  static_assert(
+      vector_field<Field, Y>,
+      "fathom: the field must be callable as field(t, y) returning the state's type, or field(t, y, dydt), or have "
+      "parts() and part(i, t, y)");
   const Field* field;
   long count = 0;
 

@@ -21,7 +21,7 @@ namespace fathom::ode {
 struct newton_options {
   double tolerance = 1e-10;
   int iterations = 30;
-  int krylov = 40;             ///< directions of one linear solve
+  int krylov = 40;  ///< directions of one linear solve
   double krylov_tolerance = 1e-4;
 };
 
@@ -137,8 +137,8 @@ struct implicit_rk {
 
   /// Linear for order 1, else cubic Hermite.
   template <class Eval, class Y>
-  static void interpolate(Eval& f, double, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w, dense_cache<Y>&,
-                          double theta, interpolation kind, Y& out) {
+  static void interpolate(Eval& f, double, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
+                          dense_cache<Y>&, double theta, interpolation kind, Y& out) {
     if (theta == 0 || theta == 1) {
       out = theta == 0 ? y : y1;
       return;
@@ -198,7 +198,8 @@ struct implicit_rk {
 
   /// out_i = v_i - J_i h sum_j a_ij v_j, the product with J by a one-sided difference of the field.
   template <class Eval, class Y>
-  static void apply_jacobian(Eval& f, double t, double h, double t1, const block<Y>& v, block<Y>& out, workspace<Y>& w) {
+  static void apply_jacobian(Eval& f, double t, double h, double t1, const block<Y>& v, block<Y>& out,
+                             workspace<Y>& w) {
     using traits = state_traits<Y>;
     for (std::size_t row = 0; row < implicit_stages; ++row) {
       with_all(Tableau::a[row], h, v, [&](const auto& c, const auto& s) { traits::scaled_sum(w.moved, c, s); });

@@ -48,7 +48,8 @@ class integration {
         limited_(option.max_seconds < std::numeric_limits<double>::infinity()),
         began_(std::chrono::steady_clock::now()) {
     if (!std::isfinite(span.t0) || !std::isfinite(span.t1))
-      throw error(fathom::detail::concat(Solver::name, ": the interval must be finite, got [", span.t0, ", ", span.t1, "]"));
+      throw error(
+          fathom::detail::concat(Solver::name, ": the interval must be finite, got [", span.t0, ", ", span.t1, "]"));
     check_save_times(span);
     watched_ = option.record_steps || !option.save_at.empty() || option.observer || !option.events.empty();
     for (const auto& e : option.events) event_values_.push_back(e.value(span.t0, y0));
@@ -75,14 +76,15 @@ class integration {
   solution<Y> fixed(const fixed_grid& control) {
     const auto& times = control.times;
     if (times.empty() || times.front() != at_.t || times.back() != t1_)
-      throw error(fathom::detail::concat(Solver::name, ": fixed_grid must begin at t0 = ", at_.t, " and end at t1 = ", t1_));
+      throw error(
+          fathom::detail::concat(Solver::name, ": fixed_grid must begin at t0 = ", at_.t, " and end at t1 = ", t1_));
     for (std::size_t n = 1; n < times.size(); ++n)
       if (!(direction_ * (times[n] - times[n - 1]) > 0))
         throw error(fathom::detail::concat(Solver::name, ": fixed_grid must go from t0 to t1 without turning back; ",
                                            times[n], " follows ", times[n - 1]));
-    return along(static_cast<long>(times.size()) - 1, 1,
-                 [&](long n) { return times[static_cast<std::size_t>(n)]; },
-                 [&](long n) { return times[static_cast<std::size_t>(n)] - times[static_cast<std::size_t>(n - 1)]; });
+    return along(
+        static_cast<long>(times.size()) - 1, 1, [&](long n) { return times[static_cast<std::size_t>(n)]; },
+        [&](long n) { return times[static_cast<std::size_t>(n)] - times[static_cast<std::size_t>(n - 1)]; });
   }
 
   template <class Control>
@@ -127,8 +129,9 @@ class integration {
         step += run;
       }
     }
-    return along(n, step, [&](long k) { return k == n ? t1_ : begin + static_cast<double>(k) * h; },
-                 [&](long k) { return k == n ? last_h : h; });
+    return along(
+        n, step, [&](long k) { return k == n ? t1_ : begin + static_cast<double>(k) * h; },
+        [&](long k) { return k == n ? last_h : h; });
   }
 
   /// Steps first ... last: step n ends at time_of(n) and has the length length_of(n).
@@ -216,7 +219,8 @@ class integration {
     result_.y1 = std::move(at_.y);
     result_.stats = at_.stats;
     result_.stats.evaluations = at_.f.count;
-    if constexpr (requires { at_.work.newton_iterations; }) result_.stats.newton_iterations = at_.work.newton_iterations;
+    if constexpr (requires { at_.work.newton_iterations; })
+      result_.stats.newton_iterations = at_.work.newton_iterations;
     result_.stats.seconds = seconds();
     return std::move(result_);
   }
@@ -240,25 +244,33 @@ solution<Y> integration<Field, Y, Solver>::fail(status s, double h, const std::s
   std::string why = text;
   switch (s) {
     case status::max_evaluations:
-      why = concat("the budget of ", at_.f.count,
-                   " field evaluations is spent; raise max_evaluations, loosen rtol and atol, or use an implicit method "
-                   "if the problem is stiff");
+      why =
+          concat("the budget of ", at_.f.count,
+                 " field evaluations is spent; raise max_evaluations, loosen rtol and atol, or use an implicit method "
+                 "if the problem is stiff");
       break;
-    case status::wall_time: why = concat("the time limit of ", option_.max_seconds, " s is reached"); break;
+    case status::wall_time:
+      why = concat("the time limit of ", option_.max_seconds, " s is reached");
+      break;
     case status::step_underflow:
-      why = "the step became too short for time to advance: the solution may blow up or jump here, or the field is noisy";
+      why =
+          "the step became too short for time to advance: the solution may blow up or jump here, or the field is noisy";
       break;
-    case status::non_finite: why = "the field or the new state is not finite; check the field at the last good state"; break;
-    case status::newton_failed: why = "the stage equations could not be solved; shorten the step"; break;
-    default: break;
+    case status::non_finite:
+      why = "the field or the new state is not finite; check the field at the last good state";
+      break;
+    case status::newton_failed:
+      why = "the stage equations could not be solved; shorten the step";
+      break;
+    default:
+      break;
   }
   auto result = finish(s);
   result.failed_step = h;
   result.leaf = leaf;
-  result.message = s == status::tolerance_below_floor
-                       ? concat(Solver::name, ": ", text)
-                       : concat(Solver::name, ": ", why, " (t = ", result.t1, ", step ", h,
-                                leaf.empty() ? "" : ", leaf ", leaf, ")");
+  result.message = s == status::tolerance_below_floor ? concat(Solver::name, ": ", text)
+                                                      : concat(Solver::name, ": ", why, " (t = ", result.t1, ", step ",
+                                                               h, leaf.empty() ? "" : ", leaf ", leaf, ")");
   if (option_.on_failure == on_failure::return_status) return result;
   throw solver_error(result.message, s, result.t1, h, leaf, std::any(std::move(result.y1)));
 }

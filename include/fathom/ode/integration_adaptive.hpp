@@ -85,9 +85,8 @@ solution<Y> integration<Field, Y, Solver>::adaptive(const Control& control) {
   };
   if (const auto lowest = floor(0); lowest.square > 1) return refuse(lowest, 0);
 
-  double size = limits.first_step > 0
-                    ? limits.first_step
-                    : initial_step(at_.f, at_.t, direction_, at_.y, slope, Solver::error_order, norm);
+  double size = limits.first_step > 0 ? limits.first_step
+                                      : initial_step(at_.f, at_.t, direction_, at_.y, slope, Solver::error_order, norm);
   if (!std::isfinite(size) || size == 0) size = 1e-6;
   size = std::clamp(size, limits.min_step, limits.max_step);
 

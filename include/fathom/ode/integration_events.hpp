@@ -41,7 +41,8 @@ status integration<Field, Y, Solver>::look(double end, double h, double stage_en
       stopped_at = &result_.events.back().y;
       break;
     }
-  if (option_.record_steps) result_.steps.push_back({from, stopped_at ? stop - from : h, stop, stopped_at ? stop : stage_end});
+  if (option_.record_steps)
+    result_.steps.push_back({from, stopped_at ? stop - from : h, stop, stopped_at ? stop : stage_end});
   save_inside(stop, h, end);
   if (stopped_at) {
     at_.y = traits::clone(*stopped_at);

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <fathom/ode/adams.hpp>
+#include <fathom/ode/adjoint.hpp>
 #include <fathom/ode/backsolve.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/options.hpp>
+#include <fathom/ode/recorded_solve.hpp>
 #include <fathom/ode/solution.hpp>
 #include <fathom/ode/solve.hpp>
 #include <fathom/ode/splitting.hpp>
@@ -16,7 +18,5 @@
 #include <fathom/ode/tableau.hpp>
 #include <fathom/ode/tableau_dopri8.hpp>
 #include <fathom/ode/tableaus.hpp>
-#include <fathom/ode/tree_state.hpp>
 #include <fathom/ode/torchdiffeq.hpp>
-#include <fathom/ode/adjoint.hpp>
-#include <fathom/ode/recorded_solve.hpp>
+#include <fathom/ode/tree_state.hpp>

@@ -60,28 +60,28 @@ struct named_norm {
 /// The error norm. Without anything set: maximum over the leaves of the rms of err/(atol + rtol max(|y0|, |y1|)).
 template <class Y>
 struct norm_options {
-  std::optional<Y> weights{};             ///< of every element; a mask of 0 and 1 leaves the padding out of the mean
-  std::vector<named_norm<Y>> extra{};     ///< joined to the leaves by the maximum
+  std::optional<Y> weights{};          ///< of every element; a mask of 0 and 1 leaves the padding out of the mean
+  std::vector<named_norm<Y>> extra{};  ///< joined to the leaves by the maximum
   std::function<leaf_error(const Y& error, const Y& y0, const Y& y1, const tolerances&)> custom{};  ///< instead of all
 };
 
 template <class Y>
 struct options {
-  std::vector<double> save_at{};                              ///< times in the direction of integration
-  std::function<bool(const step_view<Y>&)> observer{};        ///< streamed: nothing is stored for it
+  std::vector<double> save_at{};                        ///< times in the direction of integration
+  std::function<bool(const step_view<Y>&)> observer{};  ///< streamed: nothing is stored for it
   std::vector<event<Y>> events{};
-  std::vector<double> jump_times{};                           ///< discontinuities of the field in t: steps end there
-  std::vector<double> step_times{};                           ///< steps end there
+  std::vector<double> jump_times{};  ///< discontinuities of the field in t: steps end there
+  std::vector<double> step_times{};  ///< steps end there
   ode::interpolation interpolation = ode::interpolation::natural;
   norm_options<Y> norm{};
-  long max_evaluations = 0;                                   ///< 0: 100,000 when adaptive, no limit when fixed
+  long max_evaluations = 0;  ///< 0: 100,000 when adaptive, no limit when fixed
   double max_seconds = std::numeric_limits<double>::infinity();
   ode::on_failure on_failure = ode::on_failure::raise;
   bool record_steps = false;
-  bool overshoot = false;      ///< let the last step pass t1 and interpolate, as torchdiffeq does
-  bool check_finite = true;    ///< fixed steps: look at every state (adaptive control always does)
-  bool check_floor = true;     ///< refuse a tolerance that the arithmetic cannot meet
-  double field_epsilon = 0;    ///< unit of rounding inside the field, 0: the state's (bf16 fields: 2^-8)
+  bool overshoot = false;    ///< let the last step pass t1 and interpolate, as torchdiffeq does
+  bool check_finite = true;  ///< fixed steps: look at every state (adaptive control always does)
+  bool check_floor = true;   ///< refuse a tolerance that the arithmetic cannot meet
+  double field_epsilon = 0;  ///< unit of rounding inside the field, 0: the state's (bf16 fields: 2^-8)
 };
 
 }  // namespace fathom::ode

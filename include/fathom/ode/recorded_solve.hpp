@@ -45,7 +45,12 @@ class solve_node final : public fathom::detail::gradient_node {
   using plain_state = tree::rebind_t<Y, B>;
 
   solve_node(const Field& field, const Y& y0, const plain_state& shape, std::size_t saved, Pullback pullback)
-      : field_(field), y0_(y0), shape_(shape), end_(empty_like(shape)), saved_(saved, end_), pullback_(std::move(pullback)) {
+      : field_(field),
+        y0_(y0),
+        shape_(shape),
+        end_(empty_like(shape)),
+        saved_(saved, end_),
+        pullback_(std::move(pullback)) {
     collect_nodes(y0_, inputs_);
     collect_nodes(field_, inputs_);
   }
@@ -110,12 +115,13 @@ class solve_node final : public fathom::detail::gradient_node {
 /// record of every operation. `context` (masks) is passed on to the field and gets no gradient.
 ///
 ///     auto loss = [&](const auto& field) {
-///       return mean_square(ode::solve_checkpointed(field, like(field, y0), {0, 1}, ode::rk4{}, ode::fixed_steps{64}).y1.z);
+///       return mean_square(ode::solve_checkpointed(field, like(field, y0), {0, 1}, ode::rk4{},
+///       ode::fixed_steps{64}).y1.z);
 ///     };
 template <class Field, class Y, class Solver, class Control, class... Context>
 solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, const Solver& solver,
-                               const Control& control, const checkpointed& policy = {}, const std::vector<double>& save_at = {},
-                               const Context&... context) {
+                               const Control& control, const checkpointed& policy = {},
+                               const std::vector<double>& save_at = {}, const Context&... context) {
   using decorated = tree::backend_of_t<Y>;
   static_assert(decorated_backend<decorated>, "fathom: solve_checkpointed is for states on autodiff<B>");
   using B = typename decorated::inner_backend;
@@ -125,8 +131,8 @@ solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, c
   options<plain_y> option;
   option.save_at = save_at;
   auto [plain, pullback] =
-      solve_with_gradient(differentiable(detail::plain_tree(field, b), detail::plain_tree(context, b)...), plain_y0, span,
-                          solver, control, policy, std::move(option));
+      solve_with_gradient(differentiable(detail::plain_tree(field, b), detail::plain_tree(context, b)...), plain_y0,
+                          span, solver, control, policy, std::move(option));
   using node_t = detail::solve_node<B, Field, Y, std::remove_cvref_t<decltype(pullback)>>;
   const auto node = std::make_shared<node_t>(field, y0, plain_y0, plain.values.size(), std::move(pullback));
   solution<Y> result{node_t::output(node, plain.y1, 0, b)};

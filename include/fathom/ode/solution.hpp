@@ -29,15 +29,24 @@ enum class status {
 
 inline const char* to_string(status s) {
   switch (s) {
-    case status::success: return "success";
-    case status::event: return "event";
-    case status::stopped: return "stopped";
-    case status::max_evaluations: return "max_evaluations";
-    case status::wall_time: return "wall_time";
-    case status::step_underflow: return "step_underflow";
-    case status::non_finite: return "non_finite";
-    case status::tolerance_below_floor: return "tolerance_below_floor";
-    case status::newton_failed: return "newton_failed";
+    case status::success:
+      return "success";
+    case status::event:
+      return "event";
+    case status::stopped:
+      return "stopped";
+    case status::max_evaluations:
+      return "max_evaluations";
+    case status::wall_time:
+      return "wall_time";
+    case status::step_underflow:
+      return "step_underflow";
+    case status::non_finite:
+      return "non_finite";
+    case status::tolerance_below_floor:
+      return "tolerance_below_floor";
+    case status::newton_failed:
+      return "newton_failed";
   }
   return "unknown";
 }
@@ -96,8 +105,8 @@ struct solver_error : numerical_error {
   }
 };
 
-/// One accepted step: from t over dt to t1 (= t + dt up to rounding; the value the solver uses). Stages at the end of the
-/// step were taken at `stage_end`, which is t1, or just before it where the field jumps there.
+/// One accepted step: from t over dt to t1 (= t + dt up to rounding; the value the solver uses). Stages at the end of
+/// the step were taken at `stage_end`, which is t1, or just before it where the field jumps there.
 struct step_record {
   double t, dt, t1, stage_end;
 };
@@ -112,18 +121,18 @@ struct event_record {
 
 template <class Y>
 struct solution {
-  Y y1;                               ///< state at t1
-  double t1 = 0;                      ///< options' end, or where an event, the observer or a failure stopped
-  std::vector<double> times{};        ///< options.save_at, as far as it was reached
-  std::vector<Y> values{};            ///< the states there
+  Y y1;                         ///< state at t1
+  double t1 = 0;                ///< options' end, or where an event, the observer or a failure stopped
+  std::vector<double> times{};  ///< options.save_at, as far as it was reached
+  std::vector<Y> values{};      ///< the states there
   std::vector<event_record<Y>> events{};
-  std::vector<step_record> steps{};   ///< filled when options.record_steps is set
+  std::vector<step_record> steps{};  ///< filled when options.record_steps is set
   statistics stats{};
   ode::status status = ode::status::success;
-  std::string message{};              ///< for a failure: what happened, where, and what to do
-  double failed_step = 0;             ///< the step that was tried when it failed
-  std::string leaf{};                 ///< leaf with the worst error at that moment
-  double y0_reconstruction_error = 0; ///< set by the adjoints that integrate backwards
+  std::string message{};               ///< for a failure: what happened, where, and what to do
+  double failed_step = 0;              ///< the step that was tried when it failed
+  std::string leaf{};                  ///< leaf with the worst error at that moment
+  double y0_reconstruction_error = 0;  ///< set by the adjoints that integrate backwards
 };
 
 }  // namespace fathom::ode

@@ -67,7 +67,9 @@ template <class Y>
 struct state_traits;
 
 template <class Y>
-concept ode_state = requires { typename state_traits<Y>::time_type; };
+concept ode_state = requires {
+  typename state_traits<Y>::time_type;
+};
 
 namespace detail {
 
@@ -110,7 +112,9 @@ struct flat_layout<std::vector<T, A>> {
 };
 
 template <class Y>
-concept flat_state = requires(const Y& y) { typename flat_layout<Y>::scalar; };
+concept flat_state = requires(const Y& y) {
+  typename flat_layout<Y>::scalar;
+};
 
 }  // namespace detail
 
@@ -132,8 +136,10 @@ struct state_traits<Y> {
     FATHOM_ODE_INLINE operands(const std::array<double, M>& coefficients, const std::array<const Y*, M>& states)
         : c{static_cast<scalar>(coefficients[Term])...}, k{layout::data(*states[Term])...} {}
     FATHOM_ODE_INLINE scalar at(std::size_t i) const {
-      if constexpr (M == 0) return scalar(0);
-      else return (... + (c[Term] * k[Term][i]));
+      if constexpr (M == 0)
+        return scalar(0);
+      else
+        return (... + (c[Term] * k[Term][i]));
     }
     /// Terms in order, so that the one that was computed last is waited for last.
     FATHOM_ODE_INLINE scalar added_to(scalar y, std::size_t i) const { return (y + ... + (c[Term] * k[Term][i])); }
@@ -207,9 +213,7 @@ struct state_traits<Y> {
     const auto atol = static_cast<scalar>(tol.atol);
     const auto rtol = static_cast<scalar>(tol.rtol);
     const std::size_t n = layout::size(y0);
-    const auto ratio = [&](std::size_t i) {
-      return error.at(i) / (atol + rtol * larger(a[i], b[i]));
-    };
+    const auto ratio = [&](std::size_t i) { return error.at(i) / (atol + rtol * larger(a[i], b[i])); };
     if (weights == nullptr) {
       double sum = 0;
       for_elements(n, [&](std::size_t i) {

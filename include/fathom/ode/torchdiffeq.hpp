@@ -41,9 +41,9 @@ struct torchdiffeq_adaptive_heun : adaptive_heun {
 
 namespace detail {
 
-/// torchdiffeq's explicit_adams and implicit_adams: the 3/8 rule until three slopes are known, then as many as there are
-/// up to Max - 1; the step's length is taken to be that of the history. Implicit: up to four fixed-point iterations; a
-/// step that does not converge drops the oldest slope.
+/// torchdiffeq's explicit_adams and implicit_adams: the 3/8 rule until three slopes are known, then as many as there
+/// are up to Max - 1; the step's length is taken to be that of the history. Implicit: up to four fixed-point
+/// iterations; a step that does not converge drops the oldest slope.
 template <int Max, bool Implicit>
 struct torchdiffeq_adams {
   static constexpr const char* name = Implicit ? "implicit_adams" : "explicit_adams";
@@ -208,8 +208,9 @@ struct torchdiffeq_semantics {
 
   /// Fixed steps; output times between grid points are interpolated linearly unless told otherwise.
   template <class Field, class Y, class Solver>
-  static solution<Y> solve_fixed(const Field& field, const Y& y0, const std::vector<double>& times, const Solver& solver,
-                                 double h = 0, interpolation kind = interpolation::linear, options<Y> option = {}) {
+  static solution<Y> solve_fixed(const Field& field, const Y& y0, const std::vector<double>& times,
+                                 const Solver& solver, double h = 0, interpolation kind = interpolation::linear,
+                                 options<Y> option = {}) {
     option.save_at = times;
     option.interpolation = kind;
     return ode::solve(field, y0, {times.front(), times.back()}, solver, fixed_grid{grid(times, h)}, option);

@@ -32,8 +32,9 @@ status integration<Field, Y, Solver>::look(double end, double h, double stage_en
     result_.events.push_back({which, when, std::move(state)});
   }
   const auto begin = result_.events.begin() + static_cast<std::ptrdiff_t>(first);
-  std::stable_sort(begin, result_.events.end(),
-                   [&](const auto& a, const auto& b) { return direction_ * (a.t - b.t) < 0; });
+  std::sort(begin, result_.events.end(), [&](const auto& a, const auto& b) {
+    return a.t == b.t ? a.which < b.which : direction_ * (a.t - b.t) < 0;
+  });
   for (auto it = begin; it != result_.events.end(); ++it)
     if (option_.events[it->which].terminal) {
       result_.events.erase(it + 1, result_.events.end());

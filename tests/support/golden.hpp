@@ -77,6 +77,7 @@ class run {
   }
   bool has_option(const char* key) const { return file_.options.contains(key); }
   bool has(const std::string& key) const { return file_.data.contains(key); }
+  std::filesystem::path path() const { return file_.data.path(); }
   /// An entry of the file's metadata that holds JSON.
   nlohmann::json metadata(const char* key) const { return nlohmann::json::parse(file_.data.metadata().at(key)); }
 

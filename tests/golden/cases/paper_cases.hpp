@@ -25,11 +25,14 @@ evoformer_ode_func<B> trained_field(const B& b) {
 }
 
 /// <prefix>param.*, <prefix>in.m and <prefix>in.z, as far as the file has them, against gradients of (field, m, z).
+/// `stored`: the file's precision as a fraction of a tensor's largest value; 0: elements are compared.
 template <class B, class Run, class Gradients>
-void compare_gradients(Run& run, const std::string& prefix, const Gradients& gradients) {
+void compare_gradients(Run& run, const std::string& prefix, const Gradients& gradients, double stored = 0) {
   const double largest = run.largest(prefix);
   const auto compare = [&](const std::string& key, const auto& got) {
-    if (run.has(key)) run.gradient_under(key, got, largest);
+    if (!run.has(key)) return;
+    if (stored > 0) run.limit({0, std::max(stored * run.largest(key), 1e-11 * largest) / std::max(1.0, largest)});
+    run.gradient_under(key, got, largest);
   };
   tree::for_each_named(std::get<0>(gradients),
                        [&](const std::string& path, const auto& leaf) { compare(prefix + "param." + path, leaf); });

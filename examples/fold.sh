@@ -9,4 +9,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/../cmake/build.sh"
 fathom_configure fold -DCMAKE_BUILD_TYPE=Release -DFATHOM_NATIVE=ON \
   -DFATHOM_BUILD_TESTS=OFF -DFATHOM_BUILD_BENCH=OFF -DFATHOM_BUILD_EXAMPLES=ON
 fathom_build fold fold
+(($# > 0)) || set -- -o "$fathom_root/build/fold/output"
 exec "$fathom_root/build/fold/examples/fold" "$@"

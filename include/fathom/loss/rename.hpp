@@ -2,13 +2,32 @@
 // Chooses between the two names of atoms that nature cannot tell apart (AF2 Suppl. Alg. 26).
 #pragma once
 
-#include <fathom/autodiff/autodiff.hpp>
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include <fathom/geometry/atoms.hpp>
-#include <fathom/nn/chunk_rows.hpp>
+#include <fathom/loss/atom_pairs.hpp>
 #include <fathom/op/comparison.hpp>
 #include <fathom/op/reduction.hpp>
 
-namespace fathom::loss {
+namespace fathom {
+
+namespace functor {
+/// sqrt(eps + (d_predicted - d_true)^2) of a pair of atoms, d = sqrt(eps + |.|^2); each atom comes as predicted x, y,
+/// z, true x, y, z and a weight.
+struct distance_error {
+  double eps;
+  template <class T>
+  FATHOM_HD T operator()(T px, T py, T pz, T tx, T ty, T tz, T w, T qx, T qy, T qz, T ux, T uy, T uz, T v) const {
+    const T predicted = std::sqrt(T(eps) + (px - qx) * (px - qx) + (py - qy) * (py - qy) + (pz - qz) * (pz - qz));
+    const T truth = std::sqrt(T(eps) + (tx - ux) * (tx - ux) + (ty - uy) * (ty - uy) + (tz - uz) * (tz - uz));
+    return w * v * std::sqrt(T(eps) + (predicted - truth) * (predicted - truth));
+  }
+};
+}  // namespace functor
+
+namespace loss {
 
 /// The truth under the names that fit the prediction better.
 template <backend B>
@@ -28,11 +47,6 @@ inline std::pair<index_t, index_t> ambiguous_columns() {
       if (table(type, column) > 0) first = std::min(first, column), last = std::max(last, column + 1);
   return {first, last};
 }
-/// sqrt(eps + |a_i - b_j|^2): a [r, 3], b [c, 3] -> [r, c]
-template <plain_backend B>
-tensor<B, 2> distances(const tensor<B, 2>& a, const tensor<B, 2>& b, double eps) {
-  return sqrt(sum_squared_difference(unsqueeze(a, 1), unsqueeze(b, 0)) + eps);
-}
 }  // namespace detail
 
 /// predicted [n, 14, 3]. A residue takes its alternative names where the sum, over its ambiguous atoms and all atoms
@@ -48,28 +62,21 @@ renamed_truth<B> rename_symmetric_atoms(const tensor<B, 3>& predicted, const ato
   const auto ambiguous = detail::ambiguous_columns();
   const index_t first = ambiguous.first, last = ambiguous.second;
   const index_t columns = last - first;
-  const auto atoms = [&](const tensor<B, 3>& x) { return reshape<2>(x, {n * atom14_count, 3}); };
-  const auto all_predicted = atoms(predicted), all_true = atoms(truth.positions);
-  const auto certain = reshape<2>(truth.exists * affine(truth.is_ambiguous, -1, 1), {n * atom14_count, 1});
-  const auto doubtful = slice(truth.exists * truth.is_ambiguous, 1, first, last);
-
-  std::vector<tensor<B, 1>> better;
-  const index_t chunk = chunk_rows(n, 4 * columns * n * atom14_count);
-  for (index_t from = 0; from < n; from += chunk) {
-    const index_t to = std::min(n, from + chunk), rows = (to - from) * columns;
-    const auto part = [&](const tensor<B, 3>& x) {
-      return reshape<2>(slice(slice(x, 0, from, to), 1, first, last), {rows, 3});
-    };
-    const auto d_predicted = detail::distances(part(predicted), all_predicted, eps);
-    const auto cost = [&](const tensor<B, 3>& names) {
-      const auto d = detail::distances(part(names), all_true, eps);
-      const auto off = matmul(sqrt(square(d_predicted - d) + eps), certain);
-      return sum(reshape<2>(off, {to - from, columns}) * slice(doubtful, 0, from, to), 1);
-    };
-    better.push_back(less(cost(truth.alt_positions), cost(truth.positions)));
-  }
+  // Pairs of an ambiguous atom (rows) and an atom that is not (columns): both as planes [7, atoms] of predicted x, y,
+  // z, true x, y, z and whether the atom counts.
+  const auto planes = [&](const tensor<B, 3>& names, const tensor<B, 2>& counts, index_t from, index_t to) {
+    const auto whole = concatenate(std::vector{predicted, names, unsqueeze(counts, 2)}, 2);
+    return detail::planes(reshape<2>(slice(whole, 1, from, to), {n * (to - from), 7}));
+  };
+  const auto certain = planes(truth.positions, truth.exists * affine(truth.is_ambiguous, -1, 1), 0, atom14_count);
+  const auto cost = [&](const tensor<B, 3>& names) {
+    const auto of_atom = detail::reduce_pairs(functor::distance_error{eps},
+                                              planes(names, truth.exists * truth.is_ambiguous, first, last), certain,
+                                              std::make_index_sequence<7>{});
+    return sum(reshape<2>(of_atom, {n, columns}), 1);
+  };
   renamed_truth<B> result;
-  result.alt_naming_is_better = concatenate(better, 0);
+  result.alt_naming_is_better = less(cost(truth.alt_positions), cost(truth.positions));
   const auto alt = unsqueeze(result.alt_naming_is_better, 1);
   const auto keep = affine(alt, -1, 1);
   result.positions = truth.positions * unsqueeze(keep, 2) + truth.alt_positions * unsqueeze(alt, 2);
@@ -77,4 +84,5 @@ renamed_truth<B> rename_symmetric_atoms(const tensor<B, 3>& predicted, const ato
   return result;
 }
 
-}  // namespace fathom::loss
+}  // namespace loss
+}  // namespace fathom

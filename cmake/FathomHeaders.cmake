@@ -129,6 +129,7 @@ set(FATHOM_HEADERS
   include/fathom/io/structure_writer.hpp
   include/fathom/io/tensor_file.hpp
   include/fathom/io/text_file.hpp
+  include/fathom/loss/atom_pairs.hpp
   include/fathom/loss/bins.hpp
   include/fathom/loss/clashes.hpp
   include/fathom/loss/distogram.hpp

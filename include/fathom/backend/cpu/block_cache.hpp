@@ -66,6 +66,7 @@ class block_cache {
     for (const auto& [bytes, data] : kept_) memory::deallocate(data, bytes);
     kept_.clear();
     kept_bytes_ = 0;
+    most_used_bytes_ = used_bytes_;
   }
 
  private:

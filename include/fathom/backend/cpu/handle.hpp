@@ -81,6 +81,8 @@ class cpu {
     std::copy_n(from, n, to);
   }
   void synchronize() const {}
+  /// Returns storage that is kept for reuse to the system: what memory_counter counts is then in use.
+  void release_memory() const { context_->blocks->release(); }
 
   template <class F, class Out, class... In>
   void map(const F& f, strided_view<Out> out, strided_view<In>... in) const {

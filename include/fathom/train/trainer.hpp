@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training step: gradients of a batch's samples on several threads, clipped, summed in order, then Adam and averages.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fathom/train/adam.hpp>
+#include <fathom/train/clip.hpp>
+#include <fathom/train/config.hpp>
+#include <fathom/train/ema.hpp>
+#include <fathom/train/sample_loss.hpp>
+#include <fathom/train/schedule.hpp>
+
+namespace fathom::train {
+
+/// What a step did; means over the batch's samples.
+struct step_report {
+  index_t step = 0;  ///< steps done, this one included
+  double loss = 0, lddt = 0, gradient_norm = 0, learning_rate = 0, seconds = 0;
+  std::vector<std::pair<std::string, double>> terms;  ///< unweighted
+  std::string solver;
+  index_t recycles = 0;
+};
+
+/// Learning rate of the step after `step` steps: warm-up, constant, then half a cosine to 0 where the settings ask for it.
+inline double learning_rate(const training_config& c, index_t step) {
+  const double up = c.warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(c.warmup)) : 1.0;
+  if (c.decay_steps <= 0 || step < c.decay_from) return c.learning_rate * up;
+  const cosine_schedule down{1.0, 0.0, 0, c.decay_steps};
+  return c.learning_rate * up * down(step - c.decay_from);
+}
+
+/// The model that the settings describe, on a backend, undrawn.
+template <class Model, class B>
+Model make_model(const B& b, const training_config& c) {
+  Model model(b, c.blocks);
+  model.structure_module.options.blocks = c.structure_blocks;
+  if constexpr (Model::continuous) model.evoformer.options.depth = c.depth;
+  return model;
+}
+
+/// Everything that a run carries from step to step. Model is compact_fold_model on a backend of the host.
+///
+///     train::trainer<model> trainer(config, {.threads = 4});
+///     while (trainer.steps() < config.steps) trainer.step(samples.next(config.batch));
+///
+/// The parameters after n steps depend on the settings and samples alone: not on threads, nor on being interrupted and
+/// resumed from a checkpoint.
+template <class Model>
+class trainer {
+ public:
+  using B = typename Model::backend_type;
+  using make_backend = std::function<B()>;
+
+  /// `worker_backend` makes the handle of one worker; each sample is computed on one of them.
+  trainer(const training_config& config, int threads, const make_backend& worker_backend)
+      : config_(config),
+        phases_(parse_phases(config.phases)),
+        solvers_(parse_trunk_solvers(config.solvers)),
+        model_(initialise(make_model<Model>(worker_backend(), config), {.seed = config.seed})),
+        adam_(adam_options{config.beta1, config.beta2, config.adam_eps, config.weight_decay}),
+        ema_(ema_options{config.ema}) {
+    if (threads < 1) throw error(fathom::detail::concat("trainer: ", threads, " threads; at least 1 is needed"));
+    for (int k = 0; k < threads; ++k) workers_.push_back(make_model<Model>(worker_backend(), config));
+    ema_.update(model_);
+    loss_options_.crop = config.crop;
+  }
+
+  const training_config& config() const { return config_; }
+  const Model& model() const { return model_; }
+  /// The averaged parameters: what is validated and shipped.
+  Model averaged() const { return ema_.parameters(model_); }
+  /// Steps done.
+  index_t steps() const { return step_; }
+  int threads() const { return static_cast<int>(workers_.size()); }
+  const trunk_solver& shipped_solver() const { return solvers_.front(); }
+  /// Number of the first sample that the next step needs.
+  std::uint64_t next_sample() const {
+    return static_cast<std::uint64_t>(step_) * static_cast<std::uint64_t>(config_.batch);
+  }
+  /// Called with the sum of the gradients and the number of samples of this process, before the mean is taken: where
+  /// several processes add theirs.
+  std::function<void(std::vector<float>& sum, double& samples)> combine;
+
+  /// One step on a batch. Throws numerical_error that names step, sample and term or parameter where something is not
+  /// finite or the loss explodes; the state is that before the step then.
+  step_report step(const std::vector<sample>& batch) {
+    if (batch.empty()) throw error("trainer: a batch without samples");
+    const auto start = std::chrono::steady_clock::now();
+    const run_options run = options_of_step();
+    const auto results = differentiate_all(batch, run);
+    step_report report = mean_of(results);
+    report.solver = run.solver.text();
+    report.recycles = run.recycles;
+    check_loss(report.loss);
+
+    std::vector<float> sum(results.front().gradient.size(), 0.0f);
+    double samples = static_cast<double>(batch.size());
+    for (const auto& r : results)
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += r.gradient[i];
+    if (combine) combine(sum, samples);
+    double square = 0;
+    for (float& g : sum) {
+      g = static_cast<float>(static_cast<double>(g) / samples);
+      square += static_cast<double>(g) * static_cast<double>(g);
+    }
+    report.gradient_norm = std::sqrt(square);
+    if (config_.clip_batch > 0 && report.gradient_norm > config_.clip_batch)
+      for (float& g : sum) g = static_cast<float>(static_cast<double>(g) * config_.clip_batch / report.gradient_norm);
+
+    report.learning_rate = learning_rate(config_, step_);
+    const auto n = static_cast<index_t>(sum.size());
+    const auto flat = from_host<1>(handle(), host_tensor<float>({n}, std::move(sum)));
+    model_ = adam_.update(model_, unflatten(model_, flat), report.learning_rate);
+    ema_.update(model_);
+    loss_mean_ = step_ == 0 ? report.loss : 0.98 * loss_mean_ + 0.02 * report.loss;
+    report.step = ++step_;
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return report;
+  }
+
+  /// f(k, model) for k = 0 .. count-1 on all workers, each with a copy of `from` on its own backend.
+  template <class F>
+  void on_workers(const Model& from, std::size_t count, const F& f) {
+    const auto flat = to_host(flatten(from));
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr failure;
+    std::mutex mutex;
+    const auto work = [&](Model& worker) {
+      try {
+        const B& b = worker.evoformer.linear.weight.backend();
+        worker = unflatten(worker, from_host<1>(b, flat));
+        for (std::size_t k; (k = next.fetch_add(1)) < count;) f(k, std::as_const(worker));
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (!failure) failure = std::current_exception();
+        next = count;
+      }
+    };
+    std::vector<std::thread> threads;
+    const std::size_t used = std::min(workers_.size(), count);
+    for (std::size_t w = 1; w < used; ++w) threads.emplace_back([&, w] { work(workers_[w]); });
+    work(workers_.front());
+    for (auto& thread : threads) thread.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  /// Parameters, moments and averages by name, for checkpoints. The order of visit is part of the format.
+  void visit_state(auto&& v) {
+    v("parameters", parameters_);
+    v("adam_m", adam_.m);
+    v("adam_v", adam_.v);
+    v("ema", ema_.mean);
+  }
+  void pack_state() { parameters_ = flatten(model_); }
+  void unpack_state(index_t step, double loss_mean) {
+    model_ = unflatten(model_, parameters_);
+    step_ = step;
+    adam_.step = step;
+    loss_mean_ = loss_mean;
+  }
+  double loss_mean() const { return loss_mean_; }
+  const B& handle() const { return model_.evoformer.linear.weight.backend(); }
+
+ private:
+  struct outcome {
+    std::vector<std::pair<std::string, double>> terms;
+    double loss = 0, lddt = 0;
+    std::vector<float> gradient;
+  };
+
+  run_options options_of_step() const {
+    const std::uint64_t key = philox_split(config_.seed ^ 0x5eedULL, static_cast<std::uint64_t>(step_));
+    const auto one_of = [&](std::uint64_t i, std::size_t n) {
+      return std::min(n - 1, static_cast<std::size_t>(philox_uniform(key, i) * static_cast<double>(n)));
+    };
+    run_options run;
+    run.solver = solvers_[one_of(0, solvers_.size())];
+    run.recycles = static_cast<index_t>(one_of(1, static_cast<std::size_t>(config_.recycles) + 1));
+    run.dropout = config_.dropout;
+    run.loss = loss_options_;
+    run.loss.weights = weights_at(phases_, step_);
+    return run;
+  }
+
+  std::vector<outcome> differentiate_all(const std::vector<sample>& batch, const run_options& run) {
+    std::vector<outcome> results(batch.size());
+    on_workers(model_, batch.size(), [&](std::size_t k, const Model& worker) {
+      const auto where = [&] {
+        return fathom::detail::concat("training stopped at step ", step_ + 1, ", sample '", batch[k].name, "': ");
+      };
+      const char* const advice =
+          "; resume from the last checkpoint with a lower learning_rate or clip_sample, or leave the chain out";
+      try {
+        auto r = differentiate(worker, batch[k], run);
+        for (const auto& [name, value] : r.terms)
+          if (!std::isfinite(value))
+            throw numerical_error(fathom::detail::concat("the loss term '", name, "' is ", value));
+        auto& out = results[k];
+        out.gradient = to_host(r.gradient).data;
+        double square = 0;
+        for (const float g : out.gradient) square += static_cast<double>(g) * static_cast<double>(g);
+        const double norm = std::sqrt(square);
+        if (!std::isfinite(norm))
+          throw numerical_error(fathom::detail::concat("the gradient of '",
+                                                       first_not_finite(unflatten(worker, r.gradient)),
+                                                       "' is not finite"));
+        if (config_.clip_sample > 0 && norm > config_.clip_sample)
+          for (float& g : out.gradient) g = static_cast<float>(static_cast<double>(g) * config_.clip_sample / norm);
+        out.terms = std::move(r.terms);
+        out.loss = r.loss;
+        out.lddt = r.lddt;
+      } catch (const numerical_error& problem) {
+        throw numerical_error(where() + problem.what() + advice);
+      }
+    });
+    return results;
+  }
+
+  static step_report mean_of(const std::vector<outcome>& results) {
+    step_report report;
+    const double share = 1 / static_cast<double>(results.size());
+    report.terms = results.front().terms;
+    for (auto& term : report.terms) term.second = 0;
+    for (const auto& r : results) {
+      report.loss += share * r.loss;
+      report.lddt += share * r.lddt;
+      for (std::size_t k = 0; k < r.terms.size(); ++k) report.terms[k].second += share * r.terms[k].second;
+    }
+    return report;
+  }
+
+  void check_loss(double loss) const {
+    if (step_ < 10 || config_.explosion <= 0 || loss <= config_.explosion * loss_mean_) return;
+    throw numerical_error(fathom::detail::concat("training stopped at step ", step_ + 1, ": the loss exploded, ", loss,
+                                                 " after a running mean of ", loss_mean_,
+                                                 "; resume from the last checkpoint with a lower learning_rate"));
+  }
+
+  training_config config_;
+  std::vector<loss_phase> phases_;
+  std::vector<trunk_solver> solvers_;
+  Model model_;
+  adam<B> adam_;
+  exponential_moving_average<B> ema_;
+  loss::total_options loss_options_;
+  tensor<B, 1> parameters_;
+  std::vector<Model> workers_;
+  index_t step_ = 0;
+  double loss_mean_ = 0;
+};
+
+}  // namespace fathom::train

@@ -92,7 +92,7 @@ inline std::string pdb_text(const protein& chain) {
     std::string record =
         formatted("SEQRES %3d %c %4d ", static_cast<int>(line % 1000), id, static_cast<int>(chain.size() % 10000));
     for (index_t i = begin; i < chain.size() && i < begin + 13; ++i)
-      record += " " + std::string(restype_name(chain.aatype[static_cast<std::size_t>(i)]));
+      record.append(1, ' ').append(restype_name(chain.aatype[static_cast<std::size_t>(i)]));
     record.resize(80, ' ');
     text += record + "\n";
   }

@@ -159,12 +159,15 @@ set(FATHOM_HEADERS
   include/fathom/metrics/secondary_structure.hpp
   include/fathom/metrics/superpose.hpp
   include/fathom/metrics/tm_score.hpp
+  include/fathom/model/compact_dims.hpp
+  include/fathom/model/compact_fold_model.hpp
   include/fathom/model/fold_model.hpp
   include/fathom/model/fold_progress.hpp
   include/fathom/model/inputs.hpp
   include/fathom/model/memory_estimate.hpp
   include/fathom/model/prediction.hpp
   include/fathom/model/solver_choice.hpp
+  include/fathom/model/trunk_solver.hpp
   include/fathom/nn/attention.hpp
   include/fathom/nn/batched.hpp
   include/fathom/nn/chain.hpp
@@ -178,11 +181,17 @@ set(FATHOM_HEADERS
   include/fathom/ode/adams.hpp
   include/fathom/ode/adams_coefficients.hpp
   include/fathom/ode/adjoint.hpp
+  include/fathom/ode/adjoint_checkpointed.hpp
+  include/fathom/ode/adjoint_direct.hpp
+  include/fathom/ode/adjoint_forward.hpp
+  include/fathom/ode/adjoint_policy.hpp
+  include/fathom/ode/adjoint_reversible.hpp
   include/fathom/ode/adjoint_step.hpp
   include/fathom/ode/autodiff_field.hpp
   include/fathom/ode/backsolve.hpp
   include/fathom/ode/binomial.hpp
   include/fathom/ode/burst.hpp
+  include/fathom/ode/checkpoint_store.hpp
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
   include/fathom/ode/error_measure.hpp
@@ -192,9 +201,11 @@ set(FATHOM_HEADERS
   include/fathom/ode/integration.hpp
   include/fathom/ode/integration_adaptive.hpp
   include/fathom/ode/integration_events.hpp
+  include/fathom/ode/linearize.hpp
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
   include/fathom/ode/recorded_solve.hpp
+  include/fathom/ode/reversible_methods.hpp
   include/fathom/ode/root_table.hpp
   include/fathom/ode/solution.hpp
   include/fathom/ode/solve.hpp
@@ -204,6 +215,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/tableau_dopri8.hpp
   include/fathom/ode/tableaus.hpp
   include/fathom/ode/tableaus_implicit.hpp
+  include/fathom/ode/tape.hpp
   include/fathom/ode/torchdiffeq.hpp
   include/fathom/ode/tree_kernels.hpp
   include/fathom/ode/tree_state.hpp
@@ -237,10 +249,20 @@ set(FATHOM_HEADERS
   include/fathom/tensor/strided_view.hpp
   include/fathom/tensor/tensor.hpp
   include/fathom/train/adam.hpp
+  include/fathom/train/chain.hpp
+  include/fathom/train/chain_files.hpp
+  include/fathom/train/checkpoint.hpp
   include/fathom/train/clip.hpp
+  include/fathom/train/config.hpp
   include/fathom/train/ema.hpp
   include/fathom/train/flat.hpp
+  include/fathom/train/loader.hpp
+  include/fathom/train/sample.hpp
+  include/fathom/train/sample_loss.hpp
+  include/fathom/train/sampler.hpp
   include/fathom/train/schedule.hpp
+  include/fathom/train/trainer.hpp
+  include/fathom/train/validation.hpp
   include/fathom/tree/tree.hpp
   include/fathom/version.hpp
 )

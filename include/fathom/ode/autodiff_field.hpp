@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -10,8 +11,8 @@
 
 #include <fathom/autodiff/gradient.hpp>
 #include <fathom/core/config.hpp>
-#include <fathom/ode/adjoint_step.hpp>
 #include <fathom/ode/field.hpp>
+#include <fathom/ode/linearize.hpp>
 #include <fathom/ode/tree_state.hpp>
 
 namespace fathom::ode {
@@ -53,6 +54,61 @@ auto constant_tree(const X& x, const B& b) {
                       [](const auto& from, auto& to) { to = std::remove_cvref_t<decltype(to)>(from); });
 }
 
+/// One recorded evaluation: the pullback of recording_field.
+template <class B, class Field, class Y>
+class recorded_evaluation {
+ public:
+  /// evaluate(field, t, y) on autodiff<B>; `value` gets its values.
+  template <class Evaluate>
+  recorded_evaluation(const B& b, const Field& field, const ode_time<B>& t, const Y& y, Y& value,
+                      const Evaluate& evaluate)
+      : field_(std::make_unique<tree::rebind_t<Field, autodiff<B>>>(fathom::detail::watch<B>(field, b))),
+        t_(fathom::detail::watch<B>(t, b)),
+        y_(fathom::detail::watch<B>(y, b)),
+        slope_(evaluate(std::as_const(*field_), std::as_const(t_), std::as_const(y_))),
+        plain_t_(t),
+        plain_y_(y) {
+    value = fathom::detail::primal_tree<B, Y>(slope_, b);
+  }
+
+  field_cotangent<Y> operator()(const Y& a, Field& gradient, bool last) {
+    const auto seeds = leaf_addresses(a);
+    std::vector<std::shared_ptr<fathom::detail::gradient_node>> roots;
+    tree::for_each(std::as_const(slope_), fathom::detail::seed_leaf<B>{seeds, roots});
+    // What only the outputs hold is not needed any more.
+    if (last) slope_ = {};
+    fathom::detail::run_backward(roots, last);
+    add_parameters(gradient);
+    field_cotangent<Y> cotangent{fathom::detail::collect<B>(plain_y_, y_), 0};
+    cotangent.t = static_cast<double>(item(fathom::detail::collect<B>(plain_t_, t_)));
+    return cotangent;
+  }
+
+ private:
+  void add_parameters(Field& gradient) {
+    const auto terms = leaf_addresses(*field_);
+    std::size_t n = 0;
+    tree::for_each(gradient, [&](auto& leaf) {
+      using leaf_t = std::remove_cvref_t<decltype(leaf)>;
+      const void* const at = terms[n++];
+      if constexpr (any_tensor<leaf_t>) {
+        if constexpr (std::is_same_v<typename leaf_t::value_type, scalar_of<B>>) {
+          const auto& watched = *static_cast<const tree::rebind_t<leaf_t, autodiff<B>>*>(at);
+          if (leaf.empty() || watched.slot() == nullptr || watched.slot()->empty()) return;
+          fathom::detail::add_into(leaf, *watched.slot());
+          *watched.slot() = leaf_t{};
+        }
+      }
+    });
+  }
+
+  std::unique_ptr<tree::rebind_t<Field, autodiff<B>>> field_;
+  tree::rebind_t<ode_time<B>, autodiff<B>> t_;
+  tree::rebind_t<Y, autodiff<B>> y_, slope_;
+  ode_time<B> plain_t_;
+  Y plain_y_;
+};
+
 }  // namespace detail
 
 /// A field that is a tree of modules on a plain backend B, with derivatives by autodiff<B>, and what belongs to its
@@ -88,21 +144,51 @@ class autodiff_field {
 
   template <class Y>
   field_cotangent<Y> vjp(const ode_time<backend_type>& t, const Y& y, const Y& a, Field& gradient) const {
-    const auto& b = t.backend();
-    const auto constants =
-        std::apply([&](const auto&... c) { return std::tuple(detail::constant_tree(c, b)...); }, context_);
-    auto recorded = fathom::vjp(
-        b,
-        [&](const auto& field, const auto& when, const auto& at) {
-          return std::apply([&](const auto&... c) { return field(when, at, c...); }, constants);
-        },
-        field_, t, y);
-    auto [field_gradient, t_gradient, y_gradient] = recorded.second(a);
-    detail::add_tree(gradient, field_gradient);
-    return {std::move(y_gradient), static_cast<double>(item(t_gradient))};
+    Y value;
+    return linearize(t, y, value)(a, gradient, true);
+  }
+
+  /// One evaluation, recorded: see recording_field.
+  template <class Y>
+  detail::recorded_evaluation<backend_type, Field, Y> linearize(const ode_time<backend_type>& t, const Y& y,
+                                                                Y& value) const {
+    return recorded(t, y, value, [](const auto& field, const auto& when, const auto& at, const auto&... c) {
+      return field(when, at, c...);
+    });
+  }
+
+  /// Fields that are sums of parts (see split_field) are so with derivatives too.
+  std::size_t parts() const
+    requires requires(const Field& f) { f.parts(); }
+  {
+    return field_.parts();
+  }
+  template <class Y>
+    requires requires(const Field& f) { f.parts(); }
+  Y part(std::size_t n, const ode_time<backend_type>& t, const Y& y) const {
+    return std::apply([&](const auto&... c) { return field_.part(n, t, y, c...); }, context_);
+  }
+  template <class Y>
+    requires requires(const Field& f) { f.parts(); }
+  detail::recorded_evaluation<backend_type, Field, Y> linearize_part(std::size_t n, const ode_time<backend_type>& t,
+                                                                     const Y& y, Y& value) const {
+    return recorded(t, y, value, [n](const auto& field, const auto& when, const auto& at, const auto&... c) {
+      return field.part(n, when, at, c...);
+    });
   }
 
  private:
+  template <class Y, class Evaluate>
+  detail::recorded_evaluation<backend_type, Field, Y> recorded(const ode_time<backend_type>& t, const Y& y, Y& value,
+                                                               const Evaluate& evaluate) const {
+    const auto& b = t.backend();
+    const auto constants =
+        std::apply([&](const auto&... c) { return std::tuple(detail::constant_tree(c, b)...); }, context_);
+    return {b, field_, t, y, value, [&](const auto& field, const auto& when, const auto& at) {
+              return std::apply([&](const auto&... c) { return evaluate(field, when, at, c...); }, constants);
+            }};
+  }
+
   Field field_;
   std::tuple<Context...> context_;
 };

@@ -6,23 +6,19 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
-#include <fathom/ode/adjoint.hpp>
+#include <fathom/ode/adjoint_forward.hpp>
+#include <fathom/ode/adjoint_policy.hpp>
+#include <fathom/ode/linearize.hpp>
 #include <fathom/ode/solve.hpp>
 
 namespace fathom::ode {
-
-/// Adjoint policy of the continuous adjoint.
-struct backsolve {
-  bool seminorm = false;   ///< leave the parameters' gradient out of the error norm (Kidger et al. 2021): fewer steps
-  bool times = false;      ///< also gradients with respect to the times
-  bool overshoot = false;  ///< let the last step of every interval pass its end and interpolate, as torchdiffeq does
-};
 
 /// What is integrated backwards.
 template <class Y, class Gradient>
@@ -97,15 +93,13 @@ struct backsolve_gradient {
   statistics stats{};
 };
 
-/// `values` are a solve's at `times`, the first being y0 at t0 (ode::options::save_at); the same method, control and
-/// tolerances serve backwards, interval by interval, the state set back to its stored value at every time.
-///
-///     auto g = ode::solve_backwards(field, times, s.values, cotangents, ode::dopri5{}, ode::i{.rtol = 1e-7, .atol =
-///     1e-9});
-template <class Field, class Y, class Solver, class Control>
-auto solve_backwards(const Field& field, const std::vector<double>& times, const std::vector<Y>& values,
-                     const std::vector<Y>& cotangents, const Solver& solver, const Control& control,
-                     const backsolve& policy = {}) {
+namespace detail {
+
+/// control_of(n) is the step control from times[n] back to times[n - 1].
+template <class Field, class Y, class Solver, class ControlOf>
+auto solve_intervals_backwards(const Field& field, const std::vector<double>& times, const std::vector<Y>& values,
+                               const std::vector<Y>& cotangents, const Solver& solver, const ControlOf& control_of,
+                               const backsolve& policy) {
   static_assert(
       differentiable_field<Field, Y>,
       "fathom: this field has no derivative; give it gradient_type, zero_gradient() and vjp(t, y, a, gradient), "
@@ -158,7 +152,7 @@ auto solve_backwards(const Field& field, const std::vector<double>& times, const
       result.times[n] = traits::dot(slope.y, cotangents[n]);
       s.t -= result.times[n];
     }
-    auto interval_solution = solve(backwards, s, {times[n], times[n - 1]}, solver, control, option);
+    auto interval_solution = solve(backwards, s, {times[n], times[n - 1]}, solver, control_of(n), option);
     result.stats.vjp_evaluations += interval_solution.stats.evaluations;
     result.stats.accepted += interval_solution.stats.accepted;
     result.stats.rejected += interval_solution.stats.rejected;
@@ -176,6 +170,129 @@ auto solve_backwards(const Field& field, const std::vector<double>& times, const
   result.y0 = std::move(s.a);
   result.parameters = std::move(s.g);
   return result;
+}
+
+/// Steps back from `from` to `to` on the ends of the forward solve's steps.
+inline fixed_grid grid_backwards(const std::vector<step_record>& steps, double from, double to) {
+  fixed_grid grid{{from}};
+  for (std::size_t n = steps.size(); n-- > 0;) {
+    const double t = steps[n].t1;
+    if ((to < t && t < from) || (from < t && t < to)) grid.times.push_back(t);
+  }
+  grid.times.push_back(to);
+  return grid;
+}
+
+/// The continuous adjoint of a finished solve.
+template <class Field, class Y, class Solver, class Control>
+struct backwards_adjoint {
+  using gradient_type = typename Field::gradient_type;
+  Field field;
+  Solver solver;
+  Control control;
+  backsolve policy;
+  interval span;
+  std::vector<double> times{};
+  std::vector<Y> values{};
+  std::vector<std::size_t> place{};  ///< of every saved value among the times
+  solve_record<Y> record{};
+
+  backwards_adjoint(const Field& f, const Solver& s, const Control& c, const backsolve& p, interval ends)
+      : field(f), solver(s), control(c), policy(p), span(ends) {}
+
+  std::size_t add(double t, const Y& y) {
+    if (times.empty() || times.back() != t) {
+      times.push_back(t);
+      values.push_back(y);
+    }
+    return times.size() - 1;
+  }
+
+  solve_gradient<Y, gradient_type> operator()(const Y& a, const std::vector<Y>& saved, double of_time, bool) const {
+    using traits = state_traits<Y>;
+    record.check(saved.size());
+    Y none = traits::clone(a);
+    traits::scaled_sum(none, std::array<double, 1>{0}, std::array<const Y*, 1>{&a});
+    std::vector<Y> cotangents(times.size(), none);
+    const auto put = [&](std::size_t n, const Y& x) {
+      Y sum = traits::clone(x);
+      traits::combine(sum, cotangents[n], std::array<double, 1>{1}, std::array<const Y*, 1>{&x});
+      cotangents[n] = std::move(sum);
+    };
+    put(times.size() - 1, record.seed(a, of_time));
+    for (std::size_t n = 0; n < saved.size(); ++n) put(place[n], saved[n]);
+    solve_gradient<Y, gradient_type> result{cotangents.front(), field.zero_gradient()};
+    if (times.size() > 1) {
+      auto g = solve_intervals_backwards(
+          field, times, values, cotangents, solver,
+          [&](std::size_t n) {
+            if constexpr (adaptive_control<Control>)
+              return control;
+            else
+              return grid_backwards(record.steps, times[n], times[n - 1]);
+          },
+          policy);
+      result.y0 = std::move(g.y0);
+      result.parameters = std::move(g.parameters);
+      result.reconstruction_error = g.reconstruction_error;
+      result.stats = g.stats;
+      if (policy.times) {
+        result.t0 = g.times.front();
+        result.t1 = record.event ? 0 : g.times.back() + of_time;
+        // Where the whole grid moves with the ends, so do the times inside.
+        for (std::size_t n = 1; record.proportional && n + 1 < times.size(); ++n) {
+          const double share = (times[n] - span.t0) / (span.t1 - span.t0);
+          result.t0 += (1 - share) * g.times[n];
+          result.t1 += share * g.times[n];
+        }
+      }
+    }
+    return result;
+  }
+};
+
+template <class Field, class Y, class Solver, class Control>
+auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
+                    const backsolve& policy, const options<Y>& option) {
+  check_event_slopes(option);
+  auto adjoint = std::make_shared<backwards_adjoint<Field, Y, Solver, Control>>(field, solver, control, policy, span);
+  const auto land = [&](solution<Y>& result, solve_record<Y>& record, const Y& before, const options<Y>& used) {
+    const auto& from = record.steps.back();
+    evaluator<Field, Y> f{&field};
+    record.event.emplace(event_motion<Y>{{0, y0}, y0, 0});
+    const auto step = [&](double h, Y& out) {
+      auto work = solver.make_workspace(before);
+      Solver(solver).step(f, from.t, h, from.t + h, before, out, work);
+    };
+    result.y1 = state_traits<Y>::clone(before);
+    const double length = land_on_event(used.events[result.events.back().which], from.t, from.dt, result.y1,
+                                        *record.event, step, [&](double t, const Y& y, Y& out) { f(t, y, out); });
+    book_landing(result, record.steps, length);
+  };
+  auto [result, record] = forward_with_record(
+      field, y0, span, solver, control, option, true, [](std::int64_t, const step_view<Y>&) {}, land);
+  record.saved_after.resize(result.values.size());
+  adjoint->add(span.t0, y0);
+  for (std::size_t n = 0; n < result.values.size(); ++n)
+    adjoint->place.push_back(adjoint->add(result.times[n], result.values[n]));
+  if (result.t1 != span.t0) adjoint->add(result.t1, result.y1);
+  adjoint->record = std::move(record);
+  return std::pair(std::move(result), std::move(adjoint));
+}
+
+}  // namespace detail
+
+/// `values` are a solve's at `times`, the first being y0 at t0 (ode::options::save_at); the same method, control and
+/// tolerances serve backwards, interval by interval, the state set back to its stored value at every time.
+///
+///     auto g = ode::solve_backwards(field, times, s.values, cotangents, ode::dopri5{}, ode::i{.rtol = 1e-7, .atol =
+///     1e-9});
+template <class Field, class Y, class Solver, class Control>
+auto solve_backwards(const Field& field, const std::vector<double>& times, const std::vector<Y>& values,
+                     const std::vector<Y>& cotangents, const Solver& solver, const Control& control,
+                     const backsolve& policy = {}) {
+  return detail::solve_intervals_backwards(
+      field, times, values, cotangents, solver, [&](std::size_t) { return control; }, policy);
 }
 
 }  // namespace fathom::ode

@@ -33,12 +33,20 @@ enum class interpolation {
 
 enum class crossing { any, rising, falling };
 
+/// Derivatives of an event's value.
+template <class Y>
+struct event_slope {
+  double t;
+  Y y;
+};
+
 /// A zero of value(t, y) to be located. Terminal events end the solve there.
 template <class Y>
 struct event {
   std::function<double(double, const Y&)> value;
   crossing direction = crossing::any;
   bool terminal = true;
+  std::function<event_slope<Y>(double, const Y&)> slope{};  ///< of a terminal event, where gradients are asked for
 };
 
 /// What an observer sees after every accepted step. Return false to stop the solve.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -111,19 +112,19 @@ class solve_node final : public fathom::detail::gradient_node {
 
 }  // namespace detail
 
-/// solve() for a field and state on autodiff<B>, with the gradient by the checkpointed discrete adjoint instead of a
-/// record of every operation. `context` (masks) is passed on to the field and gets no gradient.
+/// solve() for a field and state on autodiff<B>, its gradient by `policy` instead of a record of every operation (which
+/// is what ode::solve itself leaves). `context` (masks) is passed on to the field and gets no gradient.
 ///
 ///     auto loss = [&](const auto& field) {
-///       return mean_square(ode::solve_checkpointed(field, like(field, y0), {0, 1}, ode::rk4{},
-///       ode::fixed_steps{64}).y1.z);
+///       return mean_square(ode::solve_in_graph(field, like(field, y0), {0, 1}, ode::rk4{}, ode::fixed_steps{64},
+///                                              ode::checkpointed{.slots = 8}).y1.z);
 ///     };
-template <class Field, class Y, class Solver, class Control, class... Context>
-solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, const Solver& solver,
-                               const Control& control, const checkpointed& policy = {},
-                               const std::vector<double>& save_at = {}, const Context&... context) {
+template <class Field, class Y, class Solver, class Control, class Policy = checkpointed, class... Context>
+solution<Y> solve_in_graph(const Field& field, const Y& y0, interval span, const Solver& solver,
+                           const Control& control, const Policy& policy = {}, const std::vector<double>& save_at = {},
+                           const Context&... context) {
   using decorated = tree::backend_of_t<Y>;
-  static_assert(decorated_backend<decorated>, "fathom: solve_checkpointed is for states on autodiff<B>");
+  static_assert(decorated_backend<decorated>, "fathom: solve_in_graph is for states on autodiff<B>");
   using B = typename decorated::inner_backend;
   const B b = state_traits<Y>::backend(y0).inner();
   const auto plain_y0 = detail::plain_tree(y0, b);
@@ -132,7 +133,7 @@ solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, c
   option.save_at = save_at;
   auto [plain, pullback] =
       solve_with_gradient(differentiable(detail::plain_tree(field, b), detail::plain_tree(context, b)...), plain_y0,
-                          span, solver, control, policy, std::move(option));
+                          span, solver, control, policy, option);
   using node_t = detail::solve_node<B, Field, Y, std::remove_cvref_t<decltype(pullback)>>;
   const auto node = std::make_shared<node_t>(field, y0, plain_y0, plain.values.size(), std::move(pullback));
   solution<Y> result{node_t::output(node, plain.y1, 0, b)};
@@ -143,6 +144,14 @@ solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, c
   result.steps = plain.steps;
   result.stats = plain.stats;
   return result;
+}
+
+/// solve_in_graph with the checkpointed adjoint.
+template <class Field, class Y, class Solver, class Control, class... Context>
+solution<Y> solve_checkpointed(const Field& field, const Y& y0, interval span, const Solver& solver,
+                               const Control& control, const checkpointed& policy = {},
+                               const std::vector<double>& save_at = {}, const Context&... context) {
+  return solve_in_graph(field, y0, span, solver, control, policy, save_at, context...);
 }
 
 }  // namespace fathom::ode

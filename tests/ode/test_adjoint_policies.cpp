@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include <fathom/ode/ode.hpp>
+
+#include "network_field.hpp"
+
+namespace ode = fathom::ode;
+using namespace problems;
+
+namespace {
+
+using gradient = ode::solve_gradient<vec3, std::vector<double>>;
+
+double worst(const gradient& a, const gradient& b) {
+  double error = 0;
+  for (std::size_t n = 0; n < 3; ++n) error = std::max(error, std::abs(a.y0[n] - b.y0[n]));
+  for (std::size_t n = 0; n < 4; ++n) error = std::max(error, std::abs(a.parameters[n] - b.parameters[n]));
+  return std::max({error, std::abs(a.t0 - b.t0), std::abs(a.t1 - b.t1)});
+}
+
+/// Gradients of <seed, y1> + <a, y(0.9)> with respect to everything.
+template <class Solver, class Control, class Policy>
+gradient gradient_of(const Solver& solver, const Control& control, const Policy& policy) {
+  const auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, solver, control, policy,
+                                                      {.save_at = {0.9}});
+  return pullback(seed, {vec3{0.3, 0.1, -0.8}});
+}
+
+/// The same by differences of fourth order.
+template <class Solver, class Control>
+gradient differences(const Solver& solver, const Control& control) {
+  const auto value = [&](int which, std::size_t n, double by) {
+    small_network field;
+    vec3 y = start;
+    ode::interval span{0.1, 1.7};
+    if (which == 0) y[n] += by;
+    if (which == 1) field.p[n] += by;
+    if (which == 2) span.t0 += by;
+    if (which == 3) span.t1 += by;
+    // The middle of the grid, wherever its ends are.
+    ode::options<vec3> option;
+    vec3 middle = y;
+    long step = 0;
+    option.observer = [&](const ode::step_view<vec3>& v) {
+      if (++step == 12) middle = v.y1;
+      return true;
+    };
+    const auto s = ode::solve(field, y, span, solver, control, option);
+    return inner(seed, s.y1) + inner({0.3, 0.1, -0.8}, middle);
+  };
+  const double h = 1e-3;
+  const auto slope = [&](int which, std::size_t n) {
+    return (8 * (value(which, n, h) - value(which, n, -h)) - (value(which, n, 2 * h) - value(which, n, -2 * h))) /
+           (12 * h);
+  };
+  gradient g{{slope(0, 0), slope(0, 1), slope(0, 2)}, {}, slope(2, 0), slope(3, 0)};
+  for (std::size_t n = 0; n < 4; ++n) g.parameters.push_back(slope(1, n));
+  return g;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("ode: recording and checkpoints give the gradient of the same discrete map", Solver, ode::euler,
+                   ode::ralston, ode::rk4, ode::bosh3, ode::dopri5, ode::dopri8, ode::lie_trotter) {
+  INFO(Solver::name);
+  const ode::fixed_steps control{24};
+  const auto recorded = gradient_of(Solver{}, control, ode::direct{.times = true});
+  const auto stored = gradient_of(Solver{}, control, ode::checkpointed{.slots = 3, .times = true});
+  CHECK(worst(recorded, stored) < 1e-13);
+  CHECK(worst(recorded, differences(Solver{}, control)) < 1e-10);
+}
+
+TEST_CASE_TEMPLATE("ode: recording differentiates methods with a memory", Solver, ode::adams_bashforth<2>,
+                   ode::adams_bashforth<4>, ode::adams_bashforth_moulton<3>, ode::adams_bashforth_moulton<5>,
+                   ode::reversible_heun, ode::coupled<ode::midpoint>) {
+  INFO(Solver::name);
+  const ode::fixed_steps control{24};
+  CHECK(worst(gradient_of(Solver{}, control, ode::direct{.times = true}), differences(Solver{}, control)) < 1e-10);
+}
+
+TEST_CASE("ode: the continuous adjoint approaches the exact gradient as the steps get shorter") {
+  const auto exact = gradient_of(ode::dopri8{}, ode::fixed_steps{100}, ode::direct{.times = true});
+  const auto coarse = gradient_of(ode::rk4{}, ode::fixed_steps{16}, ode::backsolve{.times = true});
+  const auto fine = gradient_of(ode::rk4{}, ode::fixed_steps{32}, ode::backsolve{.times = true});
+  CHECK(worst(coarse, exact) > 1e-9);
+  CHECK(std::log2(worst(coarse, exact) / worst(fine, exact)) == doctest::Approx(4).epsilon(0.1));
+  // An adaptive solve leaves the middle where it is.
+  ode::fixed_grid grid;
+  for (int n = 0; n <= 64; ++n) grid.times.push_back(n == 32 ? 0.9 : n == 64 ? 1.7 : 0.1 + 0.025 * n);
+  const auto held = gradient_of(ode::dopri8{}, grid, ode::direct{.times = true});
+  const auto adaptive = gradient_of(ode::dopri5{}, ode::i{.rtol = 1e-10, .atol = 1e-12}, ode::backsolve{.times = true});
+  CHECK(worst(adaptive, held) < 1e-8);
+  CHECK(adaptive.reconstruction_error > 0);
+  CHECK(adaptive.reconstruction_error < 1e-9);
+  const auto implicit = gradient_of(ode::gauss_legendre4{}, ode::fixed_steps{40}, ode::backsolve{.times = true});
+  CHECK(worst(implicit, exact) < 1e-6);
+}
+
+TEST_CASE("ode: every policy takes adaptive steps, whose lengths it holds") {
+  const ode::pi control{.rtol = 1e-9, .atol = 1e-11};
+  const auto stored = gradient_of(ode::tsit5{}, control, ode::checkpointed{.slots = 4, .times = true});
+  CHECK(worst(stored, gradient_of(ode::tsit5{}, control, ode::direct{.times = true})) < 1e-13);
+  CHECK(worst(stored, gradient_of(ode::tsit5{}, control, ode::backsolve{.times = true})) < 1e-7);
+}
+
+TEST_CASE("ode: pullbacks may be called again until they are consumed") {
+  const auto check = [](const auto& policy) {
+    auto [s, pullback] =
+        ode::solve_with_gradient(small_network{}, start, {0, 1}, ode::rk4{}, ode::fixed_steps{9}, policy);
+    const auto once = pullback(seed), twice = pullback(seed), last = pullback.consume(seed);
+    CHECK(once.y0 == twice.y0);
+    CHECK(once.parameters == last.parameters);
+    CHECK_THROWS_AS(pullback(seed), fathom::error);
+  };
+  check(ode::direct{});
+  check(ode::checkpointed{});
+}
+
+TEST_CASE("ode: an interval of no length has the identity's gradient") {
+  const auto check = [](const auto& solver, const auto& policy) {
+    const auto [s, pullback] =
+        ode::solve_with_gradient(small_network{}, start, {0.5, 0.5}, solver, ode::fixed_steps{4}, policy);
+    CHECK(s.y1 == start);
+    const auto g = pullback(seed);
+    CHECK(g.y0 == seed);
+    CHECK(g.parameters == std::vector<double>(4, 0.0));
+  };
+  check(ode::rk4{}, ode::direct{});
+  check(ode::rk4{}, ode::checkpointed{});
+  check(ode::rk4{}, ode::backsolve{});
+  check(ode::reversible_heun{}, ode::reversible{});
+}

@@ -60,7 +60,7 @@ template <class Y, class Gradient>
 struct solve_gradient {
   Y y0;
   Gradient parameters;
-  double t0 = 0, t1 = 0;            ///< with policy.times; t1 is 0 where an event ended the solve
+  double t0 = 0, t1 = 0;            ///< with policy.times; where an event ended the solve, t1 only stretches the grid
   statistics stats{};
   double reconstruction_error = 0;  ///< backsolve and reversible: |y0 found backwards - y0| / |y0|
 };

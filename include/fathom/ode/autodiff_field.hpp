@@ -13,6 +13,7 @@
 #include <fathom/core/config.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/linearize.hpp>
+#include <fathom/ode/options.hpp>
 #include <fathom/ode/tree_state.hpp>
 
 namespace fathom::ode {
@@ -199,6 +200,22 @@ autodiff_field<Field, Context...> differentiable(const Field& field, const Conte
   static_assert(tree::branch<Field>,
                 "fathom: differentiable() needs a field with `visit` and `rebind`, a tree of modules");
   return autodiff_field<Field, Context...>(field, context...);
+}
+
+/// A terminal event with derivatives: value(t, y) returns a tensor of rank 0 from tensors of a plain backend or of
+/// autodiff<B>, of time t (rank 0) and state y.
+///
+///     option.events.push_back(ode::differentiable_event<state>([](const auto&, const auto& y) { return mean(y.z); }));
+template <class Y, class Value>
+event<Y> differentiable_event(const Value& value, crossing direction = crossing::any) {
+  using traits = state_traits<Y>;
+  return {[value](double t, const Y& y) { return static_cast<double>(item(value(traits::time(t, y), y))); }, direction,
+          true, [value](double t, const Y& y) {
+            const auto b = traits::backend(y);
+            auto recorded = fathom::vjp(b, value, traits::time(t, y), y);
+            auto [of_t, of_y] = recorded.second(full<0>(b, {}, typename traits::scalar_type(1)));
+            return event_slope<Y>{static_cast<double>(item(of_t)), std::move(of_y)};
+          }};
 }
 
 }  // namespace fathom::ode

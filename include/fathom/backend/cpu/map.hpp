@@ -15,6 +15,14 @@ namespace detail {
 
 inline constexpr index_t map_tile = 512;
 
+/// Room for the values of a tile, not initialised: zeroing it would cost more than a short row's work.
+template <class T>
+struct tile_buffer {
+  T values[map_tile];
+  tile_buffer() {}
+  T* data() { return values; }
+};
+
 /// Input k of a tile as contiguous values: in place where it is contiguous, else gathered or repeated into `buffer`.
 template <class T>
 FATHOM_INLINE const T* tile_values(const T* from, index_t stride, index_t n, T* buffer) {
@@ -35,7 +43,7 @@ struct map_row {
   static FATHOM_INLINE void run_tiles(const F& f, index_t n, Out* out, index_t out_stride,
                                       const std::tuple<const In*...>& in, const index_t* stride,
                                       std::index_sequence<K...>) {
-    std::tuple<std::array<In, static_cast<std::size_t>(map_tile)>...> buffers;
+    std::tuple<tile_buffer<In>...> buffers;
     Out results[map_tile];
     for (index_t from = 0; from < n; from += map_tile) {
       const index_t count = std::min(map_tile, n - from);

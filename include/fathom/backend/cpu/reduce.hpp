@@ -20,7 +20,7 @@ struct fold_run {
                                 const index_t* stride, std::index_sequence<K...>) {
     Out lane[reduce_lanes];
     for (index_t l = 0; l < reduce_lanes; ++l) lane[l] = Monoid::template identity<Out>();
-    std::tuple<std::array<In, static_cast<std::size_t>(map_tile)>...> buffers;
+    std::tuple<tile_buffer<In>...> buffers;
     for (index_t from = 0; from < n; from += map_tile) {
       const index_t count = std::min(map_tile, n - from);
       const std::tuple<const In*...> at{
@@ -88,7 +88,7 @@ struct reduce_columns {
   template <std::size_t... K>
   static FATHOM_INLINE void join(const job& j, index_t c, index_t n, const std::array<index_t, job::views>& base,
                                  const std::array<index_t, job::views>& step, Out* result, std::index_sequence<K...>) {
-    std::tuple<std::array<In, static_cast<std::size_t>(map_tile)>...> buffers;
+    std::tuple<tile_buffer<In>...> buffers;
     const std::tuple<const In*...> at{tile_values(std::get<K>(j.in) + base[K + 1] + step[K + 1] + c * j.inner[K + 1],
                                                   j.inner[K + 1], n, std::get<K>(buffers).data())...};
     const Monoid& monoid = *j.monoid;

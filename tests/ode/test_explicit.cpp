@@ -129,3 +129,41 @@ TEST_CASE("ode: a field of another size is refused with both sizes") {
   CHECK_THROWS_WITH_AS(ode::solve(wrong, std::vector<double>(2), {0, 1}, ode::euler{}, ode::fixed_steps{1}),
                        doctest::Contains("2 elements, the field returned 3"), fathom::shape_error);
 }
+
+TEST_CASE("ode: small states run in a loop of their own: the same steps and values, bitwise, as when watched") {
+  using vec20 = std::array<double, 20>;
+  const auto field = [](double t, const vec20& y) {
+    vec20 f;
+    for (std::size_t n = 0; n < 20; ++n) f[n] = std::cos(t) * y[n] - 0.1 * y[(n + 7) % 20];
+    return f;
+  };
+  vec20 y0;
+  for (std::size_t n = 0; n < 20; ++n) y0[n] = 1 + 0.3 * static_cast<double>(n);
+  const auto check = [&](auto solver, const auto& control) {
+    const auto alone = ode::solve(field, y0, {0, 3}, solver, control);
+    const auto watched = ode::solve(field, y0, {0, 3}, solver, control, {.record_steps = true});
+    CHECK(alone.y1 == watched.y1);
+    CHECK(alone.stats.evaluations == watched.stats.evaluations);
+    CHECK(alone.stats.accepted == watched.stats.accepted);
+    CHECK(alone.stats.rejected == watched.stats.rejected);
+    CHECK(alone.stats.last_step == watched.stats.last_step);
+  };
+  check(ode::rk4{}, ode::fixed_steps{600});
+  check(ode::dopri5{}, ode::fixed_steps{70});
+  check(ode::bosh3{}, ode::i{.rtol = 1e-7, .atol = 1e-9});
+  check(ode::dopri5{}, ode::i{.rtol = 1e-9, .atol = 1e-11});
+  check(ode::adaptive_heun{}, ode::pi{.rtol = 1e-5, .atol = 1e-7});
+}
+
+TEST_CASE("ode: a state that breaks in the middle of a long run of steps is traced to its step") {
+  const vec2 y0{1, 1};
+  const auto breaks = [](double t, const vec2& y) {
+    return t > 0.7001 ? vec2{std::sqrt(-y[0]), 0} : lotka_volterra{}(0, y);
+  };
+  const auto s = ode::solve(breaks, y0, {0, 1}, ode::euler{}, ode::fixed_steps{1000},
+                            {.on_failure = ode::on_failure::return_status});
+  CHECK(s.status == ode::status::non_finite);
+  CHECK(s.stats.accepted == 701);
+  CHECK(s.stats.evaluations == 702);
+  CHECK(s.y1 == ode::solve(lotka_volterra{}, y0, {0, 701 * 0.001}, ode::euler{}, ode::fixed_steps{701}).y1);
+}

@@ -71,7 +71,7 @@ struct explicit_rk {
   FATHOM_ODE_INLINE static void step_from_slope(Eval& f, double t, double h, double t1, const Y& y, Y& y1,
                                                 workspace<Y>& w) {
     w.end_ready = false;
-    detail::static_for<1, stages>([&](auto index) {
+    detail::static_for<1, stages>([&](auto index) FATHOM_ODE_INLINE_LAMBDA {
       constexpr std::size_t row = decltype(index)::value;
       Y& target = fsal && row == stages - 1 ? y1 : w.stage;
       add_row<row>(target, y, h, w.k);
@@ -84,8 +84,8 @@ struct explicit_rk {
   template <class Y, class Norm>
   FATHOM_ODE_INLINE static leaf_error error_norm(double h, const Y& y, const Y& y1, const workspace<Y>& w,
                                                  const Norm& norm) {
-    return weighted<detail::error_row<Tableau>>(h, w.k,
-                                                [&](const auto& c, const auto& k) { return norm(y, y1, c, k); });
+    return weighted<detail::error_row<Tableau>>(
+        h, w.k, [&](const auto& c, const auto& k) FATHOM_ODE_INLINE_LAMBDA { return norm(y, y1, c, k); });
   }
 
   /// Root of the sum of squares of the error weights: how rounding in the stages shows in the estimate.
@@ -159,14 +159,16 @@ struct explicit_rk {
   /// target = y + h sum_j a_row,j k_j
   template <std::size_t Row, class Y>
   FATHOM_ODE_INLINE static void add_row(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    weighted<detail::stage_row<Tableau, Row>>(
-        h, k, [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
+    weighted<detail::stage_row<Tableau, Row>>(h, k, [&](const auto& c, const auto& s) FATHOM_ODE_INLINE_LAMBDA {
+      state_traits<Y>::combine(target, y, c, s);
+    });
   }
   /// target = y + h sum_i b_i k_i
   template <class Y>
   FATHOM_ODE_INLINE static void add_weights(Y& target, const Y& y, double h, const std::array<Y, stages>& k) {
-    weighted<detail::weight_row<Tableau>>(
-        h, k, [&](const auto& c, const auto& s) { state_traits<Y>::combine(target, y, c, s); });
+    weighted<detail::weight_row<Tableau>>(h, k, [&](const auto& c, const auto& s) FATHOM_ODE_INLINE_LAMBDA {
+      state_traits<Y>::combine(target, y, c, s);
+    });
   }
 
  private:

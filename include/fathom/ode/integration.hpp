@@ -119,7 +119,7 @@ class integration {
     if constexpr (small_state<Y> && requires { Solver::stages; }) {
       if (!watched_ && !limited_ && option_.jump_times.empty()) {
         const long run = std::min(n - 1, (most - at_.f.count) / static_cast<long>(Solver::stages));
-        const long done = burst_fixed<Solver>(at_.f, at_.y, at_.work, begin, h, 0, run, option_.check_finite);
+        const long done = burst_fixed<Solver>(at_.f, at_.y, at_.work, begin, h, run, option_.check_finite);
         if (done > 0) {
           at_.stats.count_step(h);
           at_.stats.accepted += done - 1;

@@ -23,10 +23,13 @@
 #define FATHOM_ODE_IVDEP
 #endif
 
+// Inner loops of small states live in registers only when everything in them is inlined, lambdas too.
 #if defined(__GNUC__) || defined(__clang__)
 #define FATHOM_ODE_INLINE inline __attribute__((always_inline))
+#define FATHOM_ODE_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define FATHOM_ODE_INLINE inline
+#define FATHOM_ODE_INLINE_LAMBDA
 #endif
 
 namespace fathom::ode {
@@ -165,6 +168,35 @@ struct state_traits<Y> {
     (f(Element), ...);
   }
 
+  // Sums run in lanes, element i in lane i % 8, that are joined in a fixed order: one long chain of additions would
+  // take longer than a whole step, and zeros behind the end (padding) leave every bit as it is.
+  static constexpr std::size_t lanes = 8;
+  template <std::size_t First, std::size_t Stride, class T>
+  FATHOM_ODE_INLINE static T joined(const T (&lane)[lanes]) {
+    constexpr std::size_t count = layout::extent == 0 || layout::extent > lanes ? lanes : layout::extent;
+    if constexpr (Stride >= lanes)
+      return lane[First];
+    else if constexpr (First + Stride < count)
+      return joined<First, 2 * Stride>(lane) + joined<First + Stride, 2 * Stride>(lane);
+    else
+      return joined<First, 2 * Stride>(lane);
+  }
+  /// f(0) + ... + f(n - 1)
+  template <class F>
+  FATHOM_ODE_INLINE static auto sum_of(std::size_t n, F&& f) {
+    using T = decltype(f(std::size_t(0)));
+    T lane[lanes] = {};
+    if constexpr (layout::extent >= 1 && layout::extent <= lanes) {
+      for_elements(n, [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA { lane[i] = f(i); });
+    } else {
+      std::size_t i = 0;
+      for (; i + lanes <= n; i += lanes)
+        for (std::size_t l = 0; l < lanes; ++l) lane[l] += f(i + l);
+      for (std::size_t l = 0; i + l < n; ++l) lane[l] += f(i + l);
+    }
+    return joined<0, 1>(lane);
+  }
+
   template <std::size_t M>
   static void check_sizes(const Y& y, const std::array<const Y*, M>& k) {
     if constexpr (layout::extent == 0)
@@ -189,7 +221,7 @@ struct state_traits<Y> {
     const operands<M> sum(c, k);
     const scalar* const from = layout::data(y);
     scalar* const to = layout::data(out);
-    for_elements(layout::size(y), [&](std::size_t i) { to[i] = sum.added_to(from[i], i); });
+    for_elements(layout::size(y), [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA { to[i] = sum.added_to(from[i], i); });
   }
 
   template <std::size_t M>
@@ -199,7 +231,7 @@ struct state_traits<Y> {
     layout::fit(out, *k[0]);
     const operands<M> sum(c, k);
     scalar* const to = layout::data(out);
-    for_elements(layout::size(*k[0]), [&](std::size_t i) { to[i] = sum.at(i); });
+    for_elements(layout::size(*k[0]), [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA { to[i] = sum.at(i); });
   }
 
   template <std::size_t M>
@@ -213,32 +245,31 @@ struct state_traits<Y> {
     const auto atol = static_cast<scalar>(tol.atol);
     const auto rtol = static_cast<scalar>(tol.rtol);
     const std::size_t n = layout::size(y0);
-    const auto ratio = [&](std::size_t i) { return error.at(i) / (atol + rtol * larger(a[i], b[i])); };
-    if (weights == nullptr) {
-      double sum = 0;
-      for_elements(n, [&](std::size_t i) {
-        const auto r = static_cast<double>(ratio(i));
-        sum += r * r;
-      });
-      return {n == 0 ? 0.0 : sum * (1.0 / static_cast<double>(n)), 0};
-    }
+    const auto square = [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA {
+      const auto r = static_cast<double>(error.at(i) / (atol + rtol * larger(a[i], b[i])));
+      return r * r;
+    };
+    if (weights == nullptr) return {n == 0 ? 0.0 : sum_of(n, square) * (1.0 / static_cast<double>(n)), 0};
+    // What stands where the weight is 0 does not matter, finite or not.
     const scalar* const w = layout::data(*weights);
-    double sum = 0, count = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (w[i] == scalar(0)) continue;
-      const auto r = static_cast<double>(ratio(i));
-      sum += static_cast<double>(w[i]) * (r * r);
-      count += static_cast<double>(w[i]);
-    }
-    return {count == 0 ? 0.0 : sum / count, 0};
+    const double count = sum_of(n, [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA { return static_cast<double>(w[i]); });
+    if (count == 0) return {0.0, 0};
+    const double sum = sum_of(n, [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA {
+      return w[i] == scalar(0) ? 0.0 : static_cast<double>(w[i]) * square(i);
+    });
+    return {sum * (1.0 / count), 0};
   }
 
   FATHOM_ODE_INLINE static bool finite(const Y& y) {
     // x * 0 is 0 for every finite x and not a number otherwise; a sum of those needs no branch per element.
     const scalar* const from = layout::data(y);
-    scalar sum = 0;
-    for_elements(layout::size(y), [&](std::size_t i) { sum += from[i] * scalar(0); });
-    return sum == scalar(0);
+    if (layout::extent == 0 && layout::size(y) < lanes) {
+      scalar sum = 0;
+      for (std::size_t i = 0; i < layout::size(y); ++i) sum += from[i] * scalar(0);
+      return sum == scalar(0);
+    }
+    return sum_of(layout::size(y), [&](std::size_t i) FATHOM_ODE_INLINE_LAMBDA { return from[i] * scalar(0); }) ==
+           scalar(0);
   }
 
   static double dot(const Y& a, const Y& b) {

@@ -13,6 +13,7 @@
 #include <fathom/evoformer/extra_msa_stack.hpp>
 #include <fathom/geometry/atoms.hpp>
 #include <fathom/heads/plddt.hpp>
+#include <fathom/model/depth_log.hpp>
 #include <fathom/model/fold_progress.hpp>
 #include <fathom/model/inputs.hpp>
 #include <fathom/model/prediction.hpp>
@@ -26,6 +27,7 @@ struct fold_options {
   index_t recycles = 1;                                     ///< passes after the first one
   solver_choice solver = ode::rk4{};
   control_choice control = ode::fixed_steps{2};
+  bool measure_drift = false;                               ///< fixed steps: compare the last pass with twice the steps
   std::function<void(const fold_progress&)> progress{};     ///< called at every evaluation; may throw to stop
 };
 
@@ -197,8 +199,12 @@ struct fold_model {
         };
         using field_t = std::remove_cvref_t<decltype(field)>;
         const detail::observed_field<field_t, decltype(observer)> observed{field, observer};
-        auto solved = solve(observed, y0, span, options.solver, options.control);
-        add(result.solution.stats, solved.stats);
+        auto& log = result.solution.steps;
+        auto solved = logged_solve(observed, y0, span, options.solver, options.control, cycle, log);
+        detail::add_statistics(result.solution.stats, solved.stats);
+        if (const auto* fixed = std::get_if<ode::fixed_steps>(&options.control);
+            fixed != nullptr && options.measure_drift && cycle == options.recycles)
+          measure_drift(observed, y0, span, options.solver, *fixed, cycle, log);
         result.solution.status = solved.status;
         return std::move(solved.y1);
       };
@@ -215,18 +221,6 @@ struct fold_model {
 
   static tensor<B, 2> pair_mask_of(const tensor<B, 1>& seq_mask) {
     return unsqueeze(seq_mask, 1) * unsqueeze(seq_mask, 0);
-  }
-
-  static void add(ode::statistics& total, const ode::statistics& one) {
-    const bool first = total.accepted == 0;
-    total.evaluations += one.evaluations;
-    total.accepted += one.accepted;
-    total.rejected += one.rejected;
-    total.seconds += one.seconds;
-    if (first) total.first_step = one.first_step;
-    total.last_step = one.last_step;
-    total.smallest_step = std::min(total.smallest_step, one.smallest_step);
-    total.largest_step = std::max(total.largest_step, one.largest_step);
   }
 
   void finish(prediction& result, const features& query, const fold_pass<B>& out, const fold_inputs<B>& in) const {

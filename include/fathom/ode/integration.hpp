@@ -89,8 +89,9 @@ class integration {
 
   template <class Control>
   solution<Y> adaptive(const Control& control);
+  template <class Control>
+  class adaptive_loop;
 
- private:
   /// What changes with every step.
   struct cursor {
     Y y, next;
@@ -99,7 +100,9 @@ class integration {
     double t;
     statistics stats;
   };
+  cursor& at() { return at_; }
 
+ private:
   void check_save_times(interval span) const {
     double previous = span.t0;
     for (const double t : option_.save_at) {

@@ -114,3 +114,48 @@ TEST_CASE("autodiff: chunked keeps no more than inputs and outputs alive") {
   }();
   CHECK(plain > hidden);
 }
+
+TEST_CASE("autodiff: kept activations change neither value nor gradients, and count against their limit") {
+  const B b;
+  const auto x = normal<2>(b, {64, 32}, 1), shift = normal<2>(b, {64, 32}, 4);
+  const auto wide = testing::randomised(linear<B, 32, 512>(b), 2);
+  const auto narrow = testing::randomised(linear<B, 512, 32>(b), 3);
+  const auto mlp = [](const auto& shared, const auto& rows, const auto& more) {
+    return std::get<1>(shared)(tanh(std::get<0>(shared)(rows))) * more;
+  };
+  struct outcome {
+    host_tensor<double> value;
+    std::vector<host_tensor<double>> gradients;
+    std::int64_t kept = 0;
+  };
+  const auto run = [&](std::int64_t limit) {
+    const keep_activations keep(limit);
+    const auto before = memory_counter::in_use();
+    auto [value, pullback] = vjp(
+        b,
+        [&](const auto& w, const auto& n, const auto& rows, const auto& more) {
+          return chunked(mlp, std::tuple(w, n), 8, rows, more);
+        },
+        wide, narrow, x, shift);
+    outcome result{to_host(value), {}, memory_counter::in_use() - before};
+    for (int time = 0; time < 2; ++time) {  // a pullback may be called again
+      const auto gradients = pullback(shift);
+      tree::for_each(gradients, [&](const auto& leaf) { result.gradients.push_back(to_host(leaf)); });
+    }
+    return result;
+  };
+  const std::int64_t hidden = 64 * 512 * 8;
+  const auto recomputed = run(0), kept = run(std::int64_t(1) << 40), some = run(memory_counter::in_use() + hidden);
+  CHECK(recomputed.kept < hidden / 2);
+  CHECK(kept.kept > 2 * hidden);  // before and after tanh
+  CHECK(some.kept > hidden / 2);
+  CHECK(some.kept < 2 * hidden);
+  for (const auto* other : {&kept, &some}) {
+    CHECK(other->value.data == recomputed.value.data);
+    REQUIRE(other->gradients.size() == recomputed.gradients.size());
+    for (std::size_t i = 0; i < other->gradients.size(); ++i)
+      CHECK(other->gradients[i].data == recomputed.gradients[i].data);
+  }
+  CHECK(!keep_activations::now());
+  CHECK(live_gradient_nodes() == 0);
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A function applied chunk by chunk along the first axis, remembered by its inputs only: the backward pass runs each
 // chunk again under a short-lived graph. This bounds the memory of every row-wise layer, forward and backward, to one
-// chunk beyond inputs and outputs.
+// chunk beyond inputs and outputs. Where memory is plentiful, keep_activations spares the second run.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,28 @@
 #include <tuple>
 
 #include <fathom/autodiff/gradient.hpp>
+#include <fathom/core/memory.hpp>
 #include <fathom/op/layout.hpp>
 
 namespace fathom {
+
+/// While one lives, chunked layers recorded by this thread keep the graphs of their chunks, instead of running them again
+/// in the backward pass, as long as the bytes in use (memory_counter::in_use) stay below `up_to`. Gradients have the same
+/// bits either way; a kept evaluation costs three products where a recomputed one costs four.
+class keep_activations {
+ public:
+  explicit keep_activations(std::int64_t up_to) : before_(limit_) { limit_ = up_to; }
+  ~keep_activations() { limit_ = before_; }
+  keep_activations(const keep_activations&) = delete;
+  keep_activations& operator=(const keep_activations&) = delete;
+
+  /// Whether a chunk recorded now would be kept.
+  static bool now() { return limit_ > 0 && memory_counter::in_use() < limit_; }
+
+ private:
+  std::int64_t before_;
+  inline static thread_local std::int64_t limit_ = 0;
+};
 
 namespace detail {
 
@@ -94,7 +113,7 @@ struct hand_over {
   void operator()(Leaf& to, Leaf& from) const {
     if constexpr (any_tensor<Leaf>) {
       if constexpr (std::is_same_v<typename Leaf::value_type, scalar_of<B>>) {
-        if (to.node() && !from.slot()->empty()) accumulate(*to.slot(), *from.slot());
+        if (to.node() && !from.slot()->empty()) accumulate(*to.slot(), std::exchange(*from.slot(), {}));
       }
     }
   }
@@ -111,25 +130,81 @@ class chunked_node final : public gradient_node {
 
   Y cotangent;
 
+  /// The value; chunks are kept as keep_activations says.
+  template <class Plain, class... PlainMapped>
+  Y forward(const Plain& plain_shared, const PlainMapped&... plain) {
+    const index_t n = std::get<0>(mapped_).extent(0);
+    Y y;
+    for (index_t from = 0; from < n || from == 0; from += chunk_) {
+      const index_t to = std::min(n, from + chunk_);
+      Y part;
+      if (n > 0 && keep_activations::now()) {
+        if (!kept_shared_) kept_shared_.emplace(rewatch<B>(shared_));
+        auto made = record(*kept_shared_, from, to);
+        part = made.second.primal();
+        kept_.push_back({from, std::move(made.first), made.second.node(), made.second.slot()});
+      } else if (to == n && from == 0) {
+        return f_(plain_shared, plain...);
+      } else {
+        part = f_(plain_shared, rows_of(plain, from, to)...);
+      }
+      if (to == n && from == 0) return part;
+      if (y.empty()) {
+        auto e = part.shape();
+        e[0] = n;
+        y = Y(part.backend(), e);
+      }
+      write_rows(y, part, from);
+    }
+    return y;
+  }
+
   void propagate(bool release) override {
     if (cotangent.empty()) return;
     const Y dy = std::exchange(cotangent, Y{});
-    Shared shared = rewatch<B>(shared_);
     const index_t n = std::get<0>(mapped_).extent(0);
-    for (index_t from = 0; from < n; from += chunk_) run(shared, dy, from, std::min(n, from + chunk_));
+    Shared shared = kept_shared_ ? *kept_shared_ : rewatch<B>(shared_);
+    std::size_t next = 0;
+    for (index_t from = 0; from < n; from += chunk_) {
+      const index_t to = std::min(n, from + chunk_);
+      if (next < kept_.size() && kept_[next].from == from) {
+        auto& one = kept_[next++];
+        if (one.node) backward(one.rows, one.node, one.slot, dy, from, to, release);
+        if (release) one = {};
+      } else {
+        const auto [rows, y] = record(shared, from, to);
+        if (y.node()) backward(rows, y.node(), y.slot(), dy, from, to, true);
+      }
+    }
     deliver(shared_, shared);
-    if (release) mapped_ = {};
+    if (release) {
+      mapped_ = {};
+      kept_.clear();
+      kept_shared_.reset();
+    }
   }
 
  private:
-  void run(const Shared& shared, const Y& dy, index_t from, index_t to) {
+  using rows_t = std::tuple<Mapped...>;
+  /// A chunk's graph: its leaves (views of the inputs' rows) and its end.
+  struct kept_chunk {
+    index_t from;
+    rows_t rows;
+    std::shared_ptr<gradient_node> node;
+    Y* slot;
+  };
+
+  std::pair<rows_t, tensor<autodiff<B>, Y::rank>> record(const Shared& shared, index_t from, index_t to) const {
+    rows_t rows = std::apply([&](const auto&... x) { return rows_t(rewatch<B>(constant_rows(x, from, to))...); },
+                             mapped_);
+    auto y = std::apply([&](const auto&... x) { return f_(shared, x...); }, rows);
+    return {std::move(rows), std::move(y)};
+  }
+  void backward(const rows_t& rows, const std::shared_ptr<gradient_node>& node, Y* slot, const Y& dy, index_t from,
+                index_t to, bool release) {
     const index_t n = std::get<0>(mapped_).extent(0);
-    auto rows = std::apply([&](const auto&... x) { return std::tuple(rewatch<B>(constant_rows(x, from, to))...); },
-                           mapped_);
-    const auto y = std::apply([&](const auto&... x) { return f_(shared, x...); }, rows);
-    if (!y.node()) return;
-    accumulate(*y.slot(), rows_of(dy, from, to));
-    run_backward({y.node()}, true);
+    accumulate(*slot, rows_of(dy, from, to));
+    run_backward({node}, release);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (scatter(std::get<I>(mapped_), std::get<I>(rows), from, n), ...);
     }(std::index_sequence_for<Mapped...>{});
@@ -149,8 +224,9 @@ class chunked_node final : public gradient_node {
   template <int R>
   void scatter(const tensor<autodiff<B>, R>& whole, const tensor<autodiff<B>, R>& rows, index_t from, index_t n) {
     if (!whole.node() || rows.slot()->empty()) return;
+    const auto part = std::exchange(*rows.slot(), tensor<B, R>{});
     if (rows.extent(0) == n) {
-      accumulate(*whole.slot(), *rows.slot());
+      accumulate(*whole.slot(), part);
       return;
     }
     auto& slot = *whole.slot();
@@ -160,7 +236,7 @@ class chunked_node final : public gradient_node {
       slot = clone(slot);
     auto window = rows_of(slot, from, from + rows.extent(0));
     slot.backend().map(functor::value_of<functor::add>{}, window.mutable_view(),
-                       strided_view<const scalar_of<B>>(window.view()), rows.slot()->view());
+                       strided_view<const scalar_of<B>>(window.view()), part.view());
   }
   template <class X>
   void scatter(const std::optional<X>& whole, const std::optional<X>& rows, index_t from, index_t n) {
@@ -173,6 +249,8 @@ class chunked_node final : public gradient_node {
   Shared shared_;
   index_t chunk_;
   std::tuple<Mapped...> mapped_;
+  std::optional<Shared> kept_shared_;
+  std::vector<kept_chunk> kept_;
 };
 
 }  // namespace detail
@@ -190,16 +268,16 @@ auto chunked(const F& f, const Shared& shared, index_t chunk, const First& first
     using inner = typename B::inner_backend;
     const auto& b = first.primal().backend();
     const auto strip = [&](const auto& x) { return detail::plain_tree<inner>(x, b); };
-    auto y = detail::run_chunks(f, strip(shared), chunk, strip(first), strip(rest)...);
-    using Y = decltype(y);
-    using variable = tensor<B, Y::rank>;
     detail::find_watched watched;
     tree::for_each(shared, watched);
     tree::for_each(first, watched);
     (tree::for_each(rest, watched), ...);
-    if (!watched.found) return variable(y);
+    using Y = decltype(f(strip(shared), strip(first), strip(rest)...));
+    using variable = tensor<B, Y::rank>;
+    if (!watched.found) return variable(detail::run_chunks(f, strip(shared), chunk, strip(first), strip(rest)...));
     using node_t = detail::chunked_node<inner, F, Shared, Y, First, Rest...>;
     const auto [node, slot] = detail::make_node<node_t>(f, shared, chunk, first, rest...);
+    const auto y = slot->forward(strip(shared), strip(first), strip(rest)...);
     return variable(y, node, &slot->cotangent);
   }
 }

@@ -20,6 +20,12 @@ struct memory_counter {
   static std::int64_t peak() { return peak_.load(std::memory_order_relaxed); }
   /// Calls of memory::allocate since the start: the difference over a warm evaluation is 0 when nothing is allocated.
   static std::int64_t allocations() { return allocations_.load(std::memory_order_relaxed); }
+  /// Bytes of current() that hold nothing: storage that caches keep for reuse.
+  static std::int64_t idle() { return idle_.load(std::memory_order_relaxed); }
+  /// Bytes of current() that hold something.
+  static std::int64_t in_use() { return current() - idle(); }
+  /// A cache has taken `bytes` (negative: given away).
+  static void add_idle(std::int64_t bytes) { idle_.fetch_add(bytes, std::memory_order_relaxed); }
   /// Starts a new peak at current().
   static void reset_peak() { peak_.store(current(), std::memory_order_relaxed); }
 
@@ -38,6 +44,7 @@ struct memory_counter {
  private:
   inline static std::atomic<std::int64_t> bytes_{0};
   inline static std::atomic<std::int64_t> peak_{0};
+  inline static std::atomic<std::int64_t> idle_{0};
   inline static std::atomic<std::int64_t> allocations_{0};
 };
 

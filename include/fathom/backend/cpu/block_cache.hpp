@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tensor storage that is used again instead of going back to the system: fresh pages cost more than the arithmetic on
-// them. What is kept never raises the peak: it goes back before in use and kept together pass the most ever in use.
+// them. A computation that is repeated takes nothing from the system after its first run.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <fathom/core/memory.hpp>
-#include <map>
 #include <mutex>
+#include <vector>
 
 namespace fathom::cpu_kernels {
 
-/// Blocks by size; a request takes the smallest kept block that is at most a quarter too large. Thread-safe.
+/// Blocks cut from segments of the system's memory: the smallest free piece that is large enough is split, and neighbours
+/// that are free again become one. Segments without a block in use are kept as long as all of them together do not pass
+/// the most bytes ever in use. Thread-safe.
 class block_cache {
  public:
   struct block {
     void* data = nullptr;
     std::size_t bytes = 0;
+    std::uint32_t number = 0;
   };
 
   block_cache() = default;
@@ -25,65 +29,141 @@ class block_cache {
   ~block_cache() { release(); }
 
   block take(std::size_t bytes) {
-    bytes = std::max<std::size_t>(bytes, 1);
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto found = kept_.lower_bound(bytes);
-      if (found != kept_.end() && found->first <= bytes + bytes / 4 + 64) {
-        const block b{found->second, found->first};
-        kept_.erase(found);
-        kept_bytes_ -= b.bytes;
-        used_bytes_ += b.bytes;
-        most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
-        return b;
-      }
-      most_used_bytes_ = std::max(most_used_bytes_, used_bytes_ + bytes);
-      shrink_to(most_used_bytes_ - used_bytes_ - bytes);
-    }
-    block fresh{nullptr, bytes};
-    try {
-      fresh.data = memory::allocate(bytes);
-    } catch (const resource_error&) {
-      release();  // what is kept may be what is missing
-      fresh.data = memory::allocate(bytes);
-    }
+    bytes = (std::max<std::size_t>(bytes, 1) + unit - 1) / unit * unit;
     const std::lock_guard<std::mutex> lock(mutex_);
-    used_bytes_ += bytes;
-    return fresh;
+    std::uint32_t number = best_free(bytes);
+    const std::size_t before = most_used_;
+    most_used_ = std::max(most_used_, used_ + bytes);
+    if (number == nothing) {
+      try {
+        number = add_segment(std::max(bytes, smallest_segment));
+      } catch (...) {
+        most_used_ = before;
+        throw;
+      }
+    }
+    split(number, bytes);
+    bytes = pieces_[number].bytes;  // a rest too small to be of use stays with it
+    pieces_[number].free = false;
+    count_free(-static_cast<std::int64_t>(bytes));
+    used_ += bytes;
+    return {pieces_[number].data, bytes, number};
   }
 
   void give_back(const block& b) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    used_bytes_ -= b.bytes;
-    kept_.emplace(b.bytes, b.data);
-    kept_bytes_ += b.bytes;
-    shrink_to(std::max<std::size_t>(smallest_bound, used_bytes_ / 4));
+    used_ -= b.bytes;
+    count_free(static_cast<std::int64_t>(b.bytes));
+    pieces_[b.number].free = true;
+    std::uint32_t number = b.number;
+    join_next(number);
+    if (const auto previous = pieces_[number].previous; previous != nothing && pieces_[previous].free) {
+      join_next(previous);
+      number = previous;
+    }
+    if (total_ > most_used_ && is_segment(number)) drop(number);
   }
 
   /// Returns everything that is kept to the system.
   void release() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (const auto& [bytes, data] : kept_) memory::deallocate(data, bytes);
-    kept_.clear();
-    kept_bytes_ = 0;
-    most_used_bytes_ = used_bytes_;
+    shrink_to(0);
+    most_used_ = used_;
   }
 
  private:
-  static constexpr std::size_t smallest_bound = std::size_t(32) << 20;
+  static constexpr std::size_t unit = memory::default_alignment, smallest_segment = std::size_t(64) << 10;
+  static constexpr std::uint32_t nothing = ~std::uint32_t(0);
 
-  void shrink_to(std::size_t bound) {
-    while (kept_bytes_ > bound) {
-      const auto largest = std::prev(kept_.end());
-      memory::deallocate(largest->second, largest->first);
-      kept_bytes_ -= largest->first;
-      kept_.erase(largest);
+  // A stretch of a segment; previous and next are its neighbours there.
+  struct piece {
+    std::byte* data = nullptr;
+    std::size_t bytes = 0;
+    std::uint32_t previous = nothing, next = nothing;
+    bool free = false;
+  };
+
+  void count_free(std::int64_t bytes) { memory_counter::add_idle(bytes); }
+  bool is_segment(std::uint32_t number) const {
+    return pieces_[number].free && pieces_[number].previous == nothing && pieces_[number].next == nothing;
+  }
+  std::uint32_t best_free(std::size_t bytes) const {
+    std::uint32_t best = nothing;
+    for (std::uint32_t number = 0; number < pieces_.size(); ++number)
+      if (pieces_[number].free && pieces_[number].bytes >= bytes &&
+          (best == nothing || pieces_[number].bytes < pieces_[best].bytes))
+        best = number;
+    return best;
+  }
+  std::uint32_t new_piece(const piece& p) {
+    if (spare_.empty()) {
+      spare_.reserve(pieces_.size() + 1);
+      pieces_.push_back(p);
+      return static_cast<std::uint32_t>(pieces_.size() - 1);
+    }
+    const std::uint32_t number = spare_.back();
+    spare_.pop_back();
+    pieces_[number] = p;
+    return number;
+  }
+  void forget(std::uint32_t number) {
+    pieces_[number] = piece{};
+    spare_.push_back(number);
+  }
+  void split(std::uint32_t number, std::size_t bytes) {
+    if (pieces_[number].bytes < bytes + 4 * unit) return;
+    const piece rest{pieces_[number].data + bytes, pieces_[number].bytes - bytes, number, pieces_[number].next, true};
+    const std::uint32_t other = new_piece(rest);
+    if (rest.next != nothing) pieces_[rest.next].previous = other;
+    pieces_[number].bytes = bytes;
+    pieces_[number].next = other;
+  }
+  void join_next(std::uint32_t number) {
+    const std::uint32_t other = pieces_[number].next;
+    if (other == nothing || !pieces_[other].free) return;
+    pieces_[number].bytes += pieces_[other].bytes;
+    pieces_[number].next = pieces_[other].next;
+    if (pieces_[number].next != nothing) pieces_[pieces_[number].next].previous = number;
+    forget(other);
+  }
+  std::uint32_t add_segment(std::size_t bytes) {
+    shrink_to(most_used_ > bytes ? most_used_ - bytes : 0);
+    piece p;
+    try {
+      p.data = static_cast<std::byte*>(memory::allocate(bytes));
+    } catch (const resource_error&) {
+      shrink_to(0);  // what is kept may be what is missing
+      p.data = static_cast<std::byte*>(memory::allocate(bytes));
+    }
+    p.bytes = bytes;
+    p.free = true;
+    total_ += bytes;
+    count_free(static_cast<std::int64_t>(bytes));
+    return new_piece(p);
+  }
+  void drop(std::uint32_t number) {
+    const piece p = pieces_[number];
+    memory::deallocate(p.data, p.bytes);
+    total_ -= p.bytes;
+    count_free(-static_cast<std::int64_t>(p.bytes));
+    forget(number);
+  }
+  // Segments that hold nothing go, the largest first, until `most` bytes remain or none is left.
+  void shrink_to(std::size_t most) {
+    while (total_ > most) {
+      std::uint32_t largest = nothing;
+      for (std::uint32_t number = 0; number < pieces_.size(); ++number)
+        if (is_segment(number) && (largest == nothing || pieces_[number].bytes > pieces_[largest].bytes))
+          largest = number;
+      if (largest == nothing) return;
+      drop(largest);
     }
   }
 
   std::mutex mutex_;
-  std::multimap<std::size_t, void*> kept_;
-  std::size_t kept_bytes_ = 0, used_bytes_ = 0, most_used_bytes_ = 0;
+  std::vector<piece> pieces_;
+  std::vector<std::uint32_t> spare_;
+  std::size_t total_ = 0, used_ = 0, most_used_ = 0;
 };
 
 }  // namespace fathom::cpu_kernels

@@ -88,8 +88,7 @@ class integration<Field, Y, Solver>::adaptive_loop {
     size_ = std::clamp(size_, limits_.min_step, limits_.max_step);
     stops_ = forced_stops(of_.option_.step_times, of_.option_.jump_times, at_.t, of_.t1_);
     limit_ = next_stop();
-    plain_ =
-        !of_.watched_ && !of_.limited_ && norm_.plain() && !of_.option_.norm.weights && limits_.min_step == 0;
+    plain_ = !of_.watched_ && !of_.limited_ && norm_.plain() && !of_.option_.norm.weights && limits_.min_step == 0;
   }
 
   /// Chooses the next trial step; false when the solve is over and `result` says how. `alone`: ordinary steps of small
@@ -101,9 +100,10 @@ class integration<Field, Y, Solver>::adaptive_loop {
     run_ = {size_};
     if constexpr (small_state<Y> && requires { Solver::stages; }) {
       if (alone && plain_ && broken_ == 0)
-        run_ = burst_adaptive<Solver>(at_.f, at_.y, at_.work, at_.t, at_.stats, controller_, size_, of_.direction_,
-                                      of_.option_.overshoot && of_.direction_ * (limit_ - of_.t1_) > 0 ? of_.t1_ : limit_,
-                                      limits_.min_step, limits_.max_step, most_, tolerances_);
+        run_ =
+            burst_adaptive<Solver>(at_.f, at_.y, at_.work, at_.t, at_.stats, controller_, size_, of_.direction_,
+                                   of_.option_.overshoot && of_.direction_ * (limit_ - of_.t1_) > 0 ? of_.t1_ : limit_,
+                                   limits_.min_step, limits_.max_step, most_, tolerances_);
       size_ = run_.size;
     }
     if (!run_.tried && at_.f.count >= most_) return over(of_.fail(status::max_evaluations, size_));
@@ -179,8 +179,7 @@ class integration<Field, Y, Solver>::adaptive_loop {
       size_ = std::abs(h_) * controller_.factor(e.square, false);
     } else {
       // Either the step was far too long or the field itself is broken here: shorten hard, but not for ever.
-      if (++broken_ > 12)
-        return end_with(of_.fail(status::non_finite, h_, norm_.leaf_name(at_.y, e.leaf)));
+      if (++broken_ > 12) return end_with(of_.fail(status::non_finite, h_, norm_.leaf_name(at_.y, e.leaf)));
       size_ = std::abs(h_) * limits_.min_factor;
     }
   }
@@ -198,11 +197,11 @@ class integration<Field, Y, Solver>::adaptive_loop {
     const auto leaf = norm_.leaf_name(at_.y, lowest.leaf);
     const bool single = traits::epsilon(at_.y) > 1e-10;
     const double rtol = tolerances_.rtol;
-    end_with(of_.fail(status::tolerance_below_floor, h, leaf,
-                      fathom::detail::concat("tolerance ", rtol, " is below what ", single ? "float32" : "float64",
-                                             " can meet here (floor ", rtol * lowest.value(), " at t = ", at_.t,
-                                             ", leaf ", leaf, "); raise rtol or atol",
-                                             single ? " or use double" : "")));
+    end_with(
+        of_.fail(status::tolerance_below_floor, h, leaf,
+                 fathom::detail::concat("tolerance ", rtol, " is below what ", single ? "float32" : "float64",
+                                        " can meet here (floor ", rtol * lowest.value(), " at t = ", at_.t, ", leaf ",
+                                        leaf, "); raise rtol or atol", single ? " or use double" : "")));
   }
   void end_with(solution<Y> s) { result = std::move(s); }
   bool over(solution<Y> s) {

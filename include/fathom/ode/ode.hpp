@@ -5,6 +5,8 @@
 #include <fathom/ode/adams.hpp>
 #include <fathom/ode/adjoint.hpp>
 #include <fathom/ode/backsolve.hpp>
+#include <fathom/ode/batch.hpp>
+#include <fathom/ode/batch_axis.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>

@@ -3,6 +3,7 @@
 set(FATHOM_HEADERS
   include/fathom/autodiff/autodiff.hpp
   include/fathom/autodiff/chunked.hpp
+  include/fathom/autodiff/constants.hpp
   include/fathom/autodiff/gradient.hpp
   include/fathom/autodiff/gradient_check.hpp
   include/fathom/autodiff/node.hpp
@@ -159,6 +160,8 @@ set(FATHOM_HEADERS
   include/fathom/metrics/secondary_structure.hpp
   include/fathom/metrics/superpose.hpp
   include/fathom/metrics/tm_score.hpp
+  include/fathom/model/alphafold.hpp
+  include/fathom/model/compact_checkpoint.hpp
   include/fathom/model/compact_dims.hpp
   include/fathom/model/compact_fold.hpp
   include/fathom/model/compact_fold_model.hpp
@@ -169,6 +172,7 @@ set(FATHOM_HEADERS
   include/fathom/model/inputs.hpp
   include/fathom/model/memory_estimate.hpp
   include/fathom/model/prediction.hpp
+  include/fathom/model/recycled_state.hpp
   include/fathom/model/solver_choice.hpp
   include/fathom/model/trunk_solver.hpp
   include/fathom/nn/attention.hpp

@@ -54,6 +54,20 @@ struct model {
   using rebind = model<B2>;
 };
 
+/// Made with its optional part unless told otherwise.
+template <backend B>
+struct with_part {
+  using backend_type = B;
+  std::optional<tensor<B, 1>> part;
+  with_part() = default;
+  explicit with_part(const B& b, bool has_part = true) {
+    if (has_part) part = full<1>(b, {2}, scalar_of<B>(1));
+  }
+  void visit(auto&& v) { v("part", part); }
+  template <class B2>
+  using rebind = with_part<B2>;
+};
+
 using B = reference<double>;
 
 model<B> example() {
@@ -136,4 +150,14 @@ TEST_CASE("tree: rebind moves a tree to another backend, with its settings") {
   static_assert(std::is_same_v<tree::rebind_t<std::tuple<tensor<B, 2>, double>, cpu<float>>,
                                std::tuple<tensor<cpu<float>, 2>, double>>);
   static_assert(std::is_same_v<tree::backend_of_t<std::array<tensor<B, 1>, 3>>, B>);
+}
+
+TEST_CASE("tree: rebind leaves out an optional part that is absent, though the type's default has one") {
+  const auto move = [](const with_part<B>& x) {
+    return tree::rebind(x, cpu<float>(), [](const auto& from, auto& to) {
+      to = from_host<1>(cpu<float>(), to_host(from));
+    });
+  };
+  CHECK(move(with_part<B>(B{}, true)).part.has_value());
+  CHECK_FALSE(move(with_part<B>(B{}, false)).part.has_value());
 }

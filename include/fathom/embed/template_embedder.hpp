@@ -15,6 +15,7 @@ namespace fathom {
 /// t templates aligned to n residues; positions in Angstrom.
 template <backend B>
 struct template_input {
+  using backend_type = B;
   tensor<B, 2, index_t> aatype;   ///< [t, n], 0..20, 21 for a gap
   tensor<B, 4> positions;         ///< [t, n, 37, 3], 0 where not known
   tensor<B, 3> atom_mask;         ///< [t, n, 37]
@@ -24,6 +25,20 @@ struct template_input {
   tensor<B, 4> alt_torsions;      ///< [t, n, 7, 2]
   tensor<B, 3> torsion_mask;      ///< [t, n, 7]
   tensor<B, 1> mask;              ///< [t], 1 where there is a template
+
+  void visit(auto&& v) {
+    v("aatype", aatype);
+    v("positions", positions);
+    v("atom_mask", atom_mask);
+    v("pseudo_beta", pseudo_beta);
+    v("pseudo_beta_mask", pseudo_beta_mask);
+    v("torsions", torsions);
+    v("alt_torsions", alt_torsions);
+    v("torsion_mask", torsion_mask);
+    v("mask", mask);
+  }
+  template <class B2>
+  using rebind = template_input<B2>;
 };
 
 namespace detail {

@@ -14,9 +14,12 @@
 
 namespace fathom {
 
-/// AlphaFold2 attends first; AlphaFold-Multimer multiplies first.
+/// AlphaFold2 attends first; AlphaFold-Multimer multiplies first. mask_trans: whether the transition's update is masked.
+/// Dropout acts only where a call passes a dropout_key.
 struct template_pair_stack_options {
   bool tri_mul_first = false;
+  bool mask_trans = true;
+  double pair_dropout = 0.25;
 };
 
 /// One block: attention around the starting and the ending node, multiplication out and in, transition, each added.
@@ -45,14 +48,14 @@ struct template_pair_stack_block {
   template <class B2>
   using rebind = template_pair_stack_block<B2, D>;
 
-  /// t [n, n, c_t], mask [n, n]: the new t. Dropout, where the key's rate is above 0 (AlphaFold2 trains with 0.25),
-  /// acts on whole rows or columns.
-  tensor<B, 3> operator()(tensor<B, 3> t, const tensor<B, 2>& mask, const dropout_key& key = {}) const {
+  /// t [n, n, c_t], mask [n, n]: the new t. Dropout acts on whole rows or columns.
+  tensor<B, 3> operator()(tensor<B, 3> t, const tensor<B, 2>& mask, const dropout_key& of_call = {}) const {
+    const auto key = of_call.with_rate(options.pair_dropout);
     if (!options.tri_mul_first) attend(t, mask, key);
     t = std::move(t) + dropout(tri_mul_out(t, mask), key.split(2), 0);
     t = std::move(t) + dropout(tri_mul_in(t, mask), key.split(3), 0);
     if (options.tri_mul_first) attend(t, mask, key);
-    return std::move(t) + pair_transition(t, mask);
+    return options.mask_trans ? std::move(t) + pair_transition(t, mask) : std::move(t) + pair_transition(t);
   }
 
  private:
@@ -81,7 +84,7 @@ struct template_pair_stack {
   template <class B2>
   using rebind = template_pair_stack<B2, D>;
 
-  /// The order of the updates, in every block.
+  /// In every block.
   void set_options(const template_pair_stack_options& options) {
     for (auto& block : blocks) block.options = options;
   }

@@ -17,6 +17,7 @@
 #include <fathom/model/fold_progress.hpp>
 #include <fathom/model/inputs.hpp>
 #include <fathom/model/prediction.hpp>
+#include <fathom/model/recycled_state.hpp>
 #include <fathom/model/solver_choice.hpp>
 #include <fathom/structure/structure_module.hpp>
 
@@ -29,14 +30,6 @@ struct fold_options {
   control_choice control = ode::fixed_steps{2};
   bool measure_drift = false;                               ///< fixed steps: compare the last pass with twice the steps
   std::function<void(const fold_progress&)> progress{};     ///< called at every evaluation; may throw to stop
-};
-
-/// What one pass leaves for the next: first row of m [i, c_m], z [i, j, c_z], pseudo-beta positions [i, 3].
-template <backend B>
-struct recycled_state {
-  tensor<B, 2> m;
-  tensor<B, 3> z;
-  tensor<B, 2> x;
 };
 
 /// The pass's outcome: trunk before and after, structure, confidence.
@@ -131,11 +124,9 @@ struct fold_model {
   /// The trunk's initial state: embedders, recycling, extra-MSA stack.
   msa_pair<B> embed(const fold_inputs<B>& in, const recycled_state<B>& before) const {
     auto y = input_embedder(in.target_feat, in.residue_index, in.msa_feat);
-    const index_t s = y.m.extent(0);
     {
       auto recycled = recycling_embedder(before.m, before.z, before.x);
-      const auto first = slice(y.m, 0, 0, 1) + unsqueeze(recycled.m, 0);
-      y.m = s == 1 ? first : concatenate(std::vector{first, slice(y.m, 0, 1, s)}, 0);
+      y.m = add_to_first_row(y.m, recycled.m);
       y.z = std::move(y.z) + recycled.z;
     }
     const auto pair_mask = pair_mask_of(in.seq_mask);

@@ -296,7 +296,10 @@ void transfer(const X& x, Y& y, const B2& b, F& f) {
       ((std::get<I>(y) = converted<B2>(std::get<I>(x), b, f)), ...);
     }(std::make_index_sequence<std::tuple_size_v<X>>{});
   } else if constexpr (optional<X>) {
-    if (x) y = converted<B2>(*x, b, f);
+    if (x)
+      y = converted<B2>(*x, b, f);
+    else
+      y.reset();  // a default may hold a value
   } else {
     if constexpr (requires { y.options = x.options; }) y.options = x.options;
     std::vector<void*> members;

@@ -234,14 +234,16 @@ const golden::covers_on<cpu_double> tight("09_paper_solve_tight", tight_case{});
 
 // The build compiles this file for each backend: the test stands in one of them.
 #if (FATHOM_GOLDEN_BACKENDS) & FATHOM_GOLDEN_CPU_DOUBLE
-TEST_CASE("golden: the trained field, from the cases that are too large for the repository") {
+TEST_CASE("golden: cases that are too large for the repository") {
   const std::string shared = FATHOM_SHARED_DIR;
   const char* given = std::getenv("FATHOM_GOLDENS");
   if ((given != nullptr && *given != '\0') || shared.empty()) {
     MESSAGE("skipped: FATHOM_GOLDENS names the cases, or there is no ../shared/goldens");
     return;
   }
-  for (const char* name : {"09_paper_field_f64", "09_paper_solve", "09_paper_solve_tight"}) {
+  for (const char* name : {"08_model_no_templates", "08_model_no_templates_no_padding", "08_model_templates",
+                           "08_model_templates_no_padding", "09_paper_field_f64", "09_paper_solve",
+                           "09_paper_solve_tight"}) {
     const auto path = std::filesystem::path(shared) / "goldens" / (std::string(name) + ".safetensors");
     if (!std::filesystem::exists(path)) continue;
     const golden::case_file file(path);

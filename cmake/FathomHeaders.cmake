@@ -161,7 +161,6 @@ set(FATHOM_HEADERS
   include/fathom/metrics/superpose.hpp
   include/fathom/metrics/tm_score.hpp
   include/fathom/model/alphafold.hpp
-  include/fathom/model/compact_checkpoint.hpp
   include/fathom/model/compact_dims.hpp
   include/fathom/model/compact_fold.hpp
   include/fathom/model/compact_fold_model.hpp

@@ -199,8 +199,9 @@ TEST_CASE("train: settings go to text and back; what is unknown or conflicts is 
   CHECK_THROWS_AS(train::apply_settings(d, {{"discrete", "maybe"}}), input_error);
   train::training_config e;
   e.steps = 5;
-  e.crop = 32;
-  CHECK(train::conflicting_settings(train::training_config{}, e) == std::vector<std::string>{"crop"});
+  CHECK(train::model_conflicts(train::training_config{}, e).empty());
+  e.structure_blocks = 8;
+  CHECK(train::model_conflicts(train::training_config{}, e) == std::vector<std::string>{"structure_blocks"});
 }
 
 TEST_CASE("train: loss weights are phases of data") {

@@ -65,12 +65,13 @@ void save_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
   auto metadata = detail::metadata_of(run.config(), run.steps());
   metadata["format"] = detail::checkpoint_format;
   metadata["layout"] = detail::layout_of(run.model());
+  metadata["samples"] = std::to_string(run.next_sample());
   metadata["loss_mean"] = detail::setting_text(run.loss_mean());
   io::write_safetensors(path, tensors, metadata);
 }
 
-/// Puts a run where save_checkpoint left it. Throws checkpoint_error where the file is of another model or another kind of
-/// run, naming the settings that differ.
+/// Puts a run where save_checkpoint left it. Throws checkpoint_error where the file is of another model, naming the
+/// settings that differ.
 template <class Model>
 void load_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
   const io::safetensors file(path);
@@ -84,12 +85,13 @@ void load_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
   if (entry("format") != detail::checkpoint_format)
     throw wrong("format '" + entry("format") + "', expected '" + detail::checkpoint_format + "'");
   std::string list;
-  for (const auto& name : conflicting_settings(detail::config_of(metadata), run.config())) list += " " + name;
-  if (!list.empty()) throw wrong("the run that wrote it had other settings:" + list);
+  for (const auto& name : model_conflicts(detail::config_of(metadata), run.config())) list += " " + name;
+  if (!list.empty()) throw wrong("the model in it was made with other settings:" + list);
   if (entry("layout") != detail::layout_of(run.model())) throw wrong("its model has other parameters than this one");
-  index_t step = 0;
+  index_t step = 0, samples = 0;
   double loss_mean = 0;
   detail::read_setting("step", entry("step"), step);
+  detail::read_setting("samples", entry("samples"), samples);
   detail::read_setting("loss_mean", entry("loss_mean"), loss_mean);
   const index_t n = parameter_count(run.model());
   run.visit_state([&](const char* name, auto& values) {
@@ -103,7 +105,7 @@ void load_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
     if (stored.first_not_finite() >= 0) throw wrong(std::string(name) + " holds values that are not finite");
     values = from_host<1>(run.handle(), stored.template as<float>());
   });
-  run.unpack_state(step, loss_mean);
+  run.unpack_state(step, samples, loss_mean);
 }
 
 /// The averaged parameters under their names, with the settings beside them: what load_compact_model reads.

@@ -21,7 +21,8 @@ struct loss_phase {
   loss::weights weights;
 };
 
-/// Settings of a run. A resumed run has to have the same, but for those that only say when to stop, look or save.
+/// Settings of a run. A resumed run may change all but seed and those of the model; with the same ones it is bitwise the
+/// unbroken run.
 struct training_config {
   // model
   bool discrete = false;        ///< the control: `blocks` discrete blocks instead of a field
@@ -31,7 +32,7 @@ struct training_config {
   std::string solvers = "heun:3";  ///< one of these is drawn for every step; the first is what the model ships with
   // samples
   std::uint64_t seed = 1;
-  index_t crop = 64, batch = 8, clusters = 1, recycles = 0;
+  index_t crop = 64, batch = 4, clusters = 1, recycles = 0;
   double clamp_probability = 0.9, mask_fraction = 0;
   double dropout = 0.1;         ///< scales those of the trunk (0.15, 0.25) and the structure module (0.1) when not 0
   // losses, by step: "0: fape=1 plddt=0.01; 10000: violation=0.1" (later phases inherit what they do not name)
@@ -137,14 +138,12 @@ inline void apply_settings(training_config& config, const std::map<std::string, 
     }
 }
 
-/// Names of settings that differ and matter for what is computed.
-inline std::vector<std::string> conflicting_settings(const training_config& one, const training_config& other) {
-  static const std::set<std::string> free = {"steps",      "validate_every", "save_every", "validation_chains",
-                                             "decay_from", "decay_steps",    "phases",     "explosion"};
+/// Names of settings that differ and make another model: those that a resumed run cannot change.
+inline std::vector<std::string> model_conflicts(const training_config& one, const training_config& other) {
   std::vector<std::string> names;
   const auto a = to_settings(one), b = to_settings(other);
-  for (const auto& [name, value] : a)
-    if (free.count(name) == 0 && b.at(name) != value) names.push_back(name);
+  for (const char* name : {"blocks", "depth", "discrete", "seed", "structure_blocks"})
+    if (a.at(name) != b.at(name)) names.push_back(name);
   return names;
 }
 

@@ -54,7 +54,7 @@ Model make_model(const B& b, const training_config& c) {
 ///     while (trainer.steps() < config.steps) trainer.step(samples.next(config.batch));
 ///
 /// The parameters after n steps depend on the settings and samples alone: not on threads, nor on being interrupted and
-/// resumed from a checkpoint.
+/// resumed from a checkpoint. A resumed run may also go on with other settings of samples, losses and optimiser.
 template <class Model>
 class trainer {
  public:
@@ -83,10 +83,8 @@ class trainer {
   index_t steps() const { return step_; }
   int threads() const { return static_cast<int>(workers_.size()); }
   const trunk_solver& shipped_solver() const { return solvers_.front(); }
-  /// Number of the first sample that the next step needs.
-  std::uint64_t next_sample() const {
-    return static_cast<std::uint64_t>(step_) * static_cast<std::uint64_t>(config_.batch);
-  }
+  /// Samples seen so far: the number of the first one that the next step needs.
+  std::uint64_t next_sample() const { return static_cast<std::uint64_t>(samples_); }
   /// Called with the sum of the gradients and the number of samples of this process, before the mean is taken: where
   /// several processes add theirs.
   std::function<void(std::vector<float>& sum, double& samples)> combine;
@@ -123,6 +121,7 @@ class trainer {
     model_ = adam_.update(model_, unflatten(model_, flat), report.learning_rate);
     ema_.update(model_);
     loss_mean_ = step_ == 0 ? report.loss : 0.98 * loss_mean_ + 0.02 * report.loss;
+    samples_ += static_cast<index_t>(batch.size());
     report.step = ++step_;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
@@ -162,9 +161,10 @@ class trainer {
     v("ema", ema_.mean);
   }
   void pack_state() { parameters_ = flatten(model_); }
-  void unpack_state(index_t step, double loss_mean) {
+  void unpack_state(index_t step, index_t samples, double loss_mean) {
     model_ = unflatten(model_, parameters_);
     step_ = step;
+    samples_ = samples;
     adam_.step = step;
     loss_mean_ = loss_mean;
   }
@@ -255,7 +255,7 @@ class trainer {
   loss::total_options loss_options_;
   tensor<B, 1> parameters_;
   std::vector<Model> workers_;
-  index_t step_ = 0;
+  index_t step_ = 0, samples_ = 0;
   double loss_mean_ = 0;
 };
 

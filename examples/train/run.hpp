@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run with one kind of trunk; each is compiled in a translation unit of its own.
+#pragma once
+
+#include "arguments.hpp"
+
+enum exit_code { done = 0, bad_input = 2, numerical_failure = 3, out_of_resources = 4, missed = 5, interrupted = 130 };
+
+/// True once the user wants to stop: the run saves and returns `interrupted`.
+using stop_request = bool();
+
+int run_continuous(const train_arguments& arguments, stop_request& stop);
+int run_discrete(const train_arguments& arguments, stop_request& stop);

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fathom/backend/cpu.hpp>
+#include <fathom/train/chain_files.hpp>
+#include <fathom/train/checkpoint.hpp>
+#include <fathom/train/loader.hpp>
+#include <fathom/train/validation.hpp>
+
+using namespace fathom;
+namespace fs = std::filesystem;
+
+namespace {
+
+using B = cpu<float>;
+
+struct tiny : compact {
+  static constexpr index_t c_m = 16, c_z = 8, c_s = 16;
+  static constexpr index_t c_hidden_msa_att = 8, no_heads_msa = 2, c_hidden_opm = 4, c_hidden_mul = 8;
+  static constexpr index_t c_hidden_pair_att = 8, no_heads_pair = 1;
+  static constexpr index_t no_heads_ipa = 2, c_ipa = 8, c_resnet = 16;
+};
+using net = compact_fold_model<B, tiny, continuous_depth>;
+using control = compact_fold_model<B, tiny, discrete_depth>;
+
+train::training_config settings() {
+  train::training_config c;
+  c.crop = 16;
+  c.batch = 3;
+  c.structure_blocks = 2;
+  c.solvers = "heun:1,euler:2";
+  c.recycles = 1;
+  c.warmup = 5;
+  c.learning_rate = 2e-3;
+  c.mask_fraction = 0.1;
+  c.phases = "0: fape=1 supervised_chi=0.1 distogram=0.3 masked_msa=0.1 plddt=0.01";
+  return c;
+}
+
+const std::vector<train::chain>& chains() {
+  static const auto all = train::read_chains(FATHOM_SOURCE_DIR "/examples/data/chains");
+  return all;
+}
+
+template <class Model>
+train::trainer<Model> start(const train::training_config& c, int threads = 1) {
+  return train::trainer<Model>(c, threads, [] { return B(cpu_options{.threads = 1}); });
+}
+
+train::sample sample_of(const train::training_config& c, std::uint64_t n) {
+  const train::sampler draw(chains(), {.seed = c.seed, .crop = c.crop, .clamp_probability = c.clamp_probability});
+  const auto d = draw(n);
+  return train::make_sample(chains()[d.chain], d,
+                            {.clusters = c.clusters, .passes = c.recycles + 1, .mask_fraction = c.mask_fraction});
+}
+
+std::vector<train::sample> next_batch(const train::training_config& c, std::uint64_t first) {
+  std::vector<train::sample> batch;
+  for (index_t k = 0; k < c.batch; ++k) batch.push_back(sample_of(c, first + static_cast<std::uint64_t>(k)));
+  return batch;
+}
+
+template <class Model>
+train::step_report advance(train::trainer<Model>& run, index_t steps) {
+  train::step_report last;
+  while (run.steps() < steps) last = run.step(next_batch(run.config(), run.next_sample()));
+  return last;
+}
+
+template <class Model>
+std::vector<float> weights(const train::trainer<Model>& run) {
+  return to_host(train::flatten(run.model())).data;
+}
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct scratch_folder {
+  fs::path path;
+  explicit scratch_folder(const std::string& name)
+      : path(fs::temp_directory_path() / ("fathom_trainer_" + name + std::to_string(::getpid()))) {
+    fs::remove_all(path);
+    fs::create_directories(path);
+  }
+  ~scratch_folder() { fs::remove_all(path); }
+};
+
+}  // namespace
+
+TEST_CASE("train: the loss of a few chains falls, with a continuous trunk and with the discrete control") {
+  auto c = settings();
+  c.recycles = 0;
+  c.mask_fraction = 0;
+  c.dropout = 0;
+  c.learning_rate = 5e-3;
+  const auto mean_of = [](auto& run, index_t from, index_t to) {
+    advance(run, from);
+    double sum = 0;
+    for (index_t k = from; k < to; ++k) sum += advance(run, k + 1).loss;
+    return sum / static_cast<double>(to - from);
+  };
+  auto run = start<net>(c);
+  const double before = mean_of(run, 0, 5), after = mean_of(run, 85, 100);
+  CHECK(after < 0.93 * before);
+  c.discrete = true;
+  c.blocks = 2;
+  auto discrete = start<control>(c);
+  const double control_before = mean_of(discrete, 0, 5), control_after = mean_of(discrete, 85, 100);
+  CHECK(control_after < 0.93 * control_before);
+}
+
+TEST_CASE("train: weights do not depend on the number of threads, bitwise") {
+  auto one = start<net>(settings(), 1), three = start<net>(settings(), 3);
+  advance(one, 4);
+  advance(three, 4);
+  CHECK(weights(one) == weights(three));
+  CHECK(to_host(train::flatten(one.averaged())).data == to_host(train::flatten(three.averaged())).data);
+}
+
+TEST_CASE("train: a resumed run is bitwise the unbroken one") {
+  const scratch_folder here("resume");
+  auto whole = start<net>(settings());
+  advance(whole, 6);
+  {
+    auto first = start<net>(settings());
+    advance(first, 3);
+    train::save_checkpoint(here.path / "c.safetensors", first);
+    advance(first, 5);  // work that is lost
+  }
+  auto second = start<net>(settings());
+  train::load_checkpoint(here.path / "c.safetensors", second);
+  CHECK(second.steps() == 3);
+  advance(second, 6);
+  CHECK(weights(second) == weights(whole));
+  train::save_checkpoint(here.path / "second.safetensors", second);
+  train::save_checkpoint(here.path / "whole.safetensors", whole);
+  CHECK(bytes_of(here.path / "second.safetensors") == bytes_of(here.path / "whole.safetensors"));
+  // Another batch and crop from here on: samples are counted, none comes twice.
+  auto c = settings();
+  c.batch = 2;
+  c.crop = 20;
+  auto wider = start<net>(c);
+  train::load_checkpoint(here.path / "second.safetensors", wider);
+  CHECK(wider.next_sample() == 18);
+  advance(wider, 7);
+  CHECK(wider.next_sample() == 20);
+}
+
+TEST_CASE("train: a checkpoint of another run is refused, naming what differs") {
+  const scratch_folder here("refuse");
+  const auto path = here.path / "c.safetensors";
+  auto run = start<net>(settings());
+  train::save_checkpoint(path, run);  // before the first step, too
+  auto same = start<net>(settings());
+  train::load_checkpoint(path, same);
+  CHECK(same.steps() == 0);
+  CHECK(weights(same) == weights(run));
+
+  auto c = settings();
+  c.depth = 2;
+  c.structure_blocks = 3;
+  auto other = start<net>(c);
+  CHECK_THROWS_WITH_AS(train::load_checkpoint(path, other), doctest::Contains("depth structure_blocks"),
+                       checkpoint_error);
+  auto discrete = start<control>(settings());
+  CHECK_THROWS_WITH_AS(train::load_checkpoint(path, discrete), doctest::Contains("other parameters"), checkpoint_error);
+  train::save_model(here.path / "m.safetensors", run);
+  CHECK_THROWS_WITH_AS(train::load_checkpoint(here.path / "m.safetensors", same), doctest::Contains("no checkpoint"),
+                       checkpoint_error);
+  // A file cut short is no checkpoint, and what was loaded before stays.
+  const auto whole = bytes_of(path);
+  std::ofstream(path, std::ios::binary).write(whole.data(), static_cast<std::streamsize>(whole.size() / 2));
+  CHECK_THROWS_AS(train::load_checkpoint(path, same), io_error);
+  CHECK(weights(same) == weights(run));
+}
+
+TEST_CASE("train: a saved model says how it was trained and folds as the averaged weights do") {
+  const scratch_folder here("model");
+  auto run = start<net>(settings());
+  advance(run, 2);
+  const auto path = here.path / "m.safetensors";
+  train::save_model(path, run);
+  const auto config = train::read_config(path);
+  CHECK(train::to_settings(config) == train::to_settings(settings()));
+  const B b(cpu_options{.threads = 1});
+  auto model = train::make_model<net>(b, config);
+  io::fill(model, io::open_checkpoint(path));
+  const auto& c = chains().front();
+  const auto one = train::predict(model, c, run.shipped_solver(), 1);
+  const auto two = train::predict(run.averaged(), c, run.shipped_solver(), 1);
+  CHECK(one.positions.data == two.positions.data);
+  CHECK(one.b_factor_is_plddt);
+  const auto scores = train::validate(run, {c});
+  CHECK(scores.chains == 1);
+  CHECK(scores.lddt_ca == doctest::Approx(metrics::lddt(metrics::ca_trace(one), metrics::ca_trace(train::to_protein(c))).mean));
+}
+
+TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
+  const scratch_folder here("kill");
+  constexpr index_t steps = 12;
+  const auto c = settings();
+  {
+    auto whole = start<net>(c);
+    advance(whole, steps);
+    train::save_checkpoint(here.path / "whole.safetensors", whole);
+  }
+  const auto path = here.path / "c.safetensors";
+  // The child trains and saves after every step, from wherever the one before it left off.
+  const auto life = [&] {
+    auto run = start<net>(c);
+    if (fs::exists(path)) train::load_checkpoint(path, run);
+    train::loader samples([&](std::uint64_t n) { return sample_of(c, n); }, run.next_sample());
+    while (run.steps() < steps) {
+      run.step(samples.next(c.batch));
+      train::save_checkpoint(path, run);
+    }
+  };
+  int killed = 0;
+  std::uint64_t draw = 0;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      int code = 0;
+      try {
+        life();
+      } catch (...) {
+        code = 1;
+      }
+      ::_exit(code);
+    }
+    // The first eight lives end by SIGKILL, somewhere between the first moments and a few steps.
+    if (attempt < 8) {
+      std::this_thread::sleep_for(std::chrono::microseconds(
+          static_cast<long>(1e3 + 3e5 * std::pow(philox_uniform(99, draw++), 2))));
+      ::kill(child, SIGKILL);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    if (WIFSIGNALED(status)) {
+      ++killed;
+      continue;
+    }
+    REQUIRE(WEXITSTATUS(status) == 0);
+    break;
+  }
+  CHECK(killed >= 4);
+  CHECK(bytes_of(path) == bytes_of(here.path / "whole.safetensors"));
+}
+
+TEST_CASE("train: what is not finite stops the run with a diagnosis and leaves the state alone") {
+  const auto c = settings();
+  auto run = start<net>(c);
+  advance(run, 2);
+  const auto before = weights(run);
+  auto batch = next_batch(c, run.next_sample());
+  batch[1].name = "the broken one";
+  batch[1].positions(4, 1, 0) = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH_AS(run.step(batch), doctest::Contains("step 3, sample 'the broken one'"), numerical_error);
+  CHECK(run.steps() == 2);
+  CHECK(weights(run) == before);
+  advance(run, 3);  // and may go on
+
+  auto wild = settings();
+  wild.explosion = 1.02;
+  wild.learning_rate = 0.5;
+  wild.warmup = 0;
+  wild.clip_batch = wild.clip_sample = 0;
+  auto exploding = start<net>(wild);
+  CHECK_THROWS_AS(advance(exploding, 60), numerical_error);
+}
+
+TEST_CASE("train: the learning rate warms up, stays, and decays where it is told to") {
+  train::training_config c;
+  c.learning_rate = 1e-3;
+  c.warmup = 10;
+  CHECK(train::learning_rate(c, 0) == doctest::Approx(1e-4));
+  CHECK(train::learning_rate(c, 9) == doctest::Approx(1e-3));
+  CHECK(train::learning_rate(c, 100000) == doctest::Approx(1e-3));
+  c.decay_from = 100;
+  c.decay_steps = 50;
+  CHECK(train::learning_rate(c, 99) == doctest::Approx(1e-3));
+  CHECK(train::learning_rate(c, 125) == doctest::Approx(5e-4));
+  CHECK(train::learning_rate(c, 150) == 0);
+}
+
+TEST_CASE("train: one short crop is learnt by heart") {
+  auto c = settings();
+  c.recycles = 0;
+  c.mask_fraction = 0;
+  c.dropout = 0;
+  c.batch = 1;
+  c.crop = 12;
+  c.solvers = "euler:2";
+  c.clip_sample = c.clip_batch = 1;
+  c.learning_rate = 5e-3;
+  c.clamp_probability = 0;
+  const auto whole = chains()[1];  // 1guu_A: a helix to begin with
+  const std::vector<train::chain> one = {train::make_chain(train::to_protein(whole, 8, 12), "crop")};
+  const train::sampler draw(one, {.seed = 1, .crop = 12, .clamp_probability = 0});
+  auto run = start<net>(c);
+  double best = 0;
+  while (run.steps() < 400 && best < 0.8) best = std::max(best, run.step({train::make_sample(one[0], draw(0))}).lddt);
+  CHECK(best >= 0.8);
+}

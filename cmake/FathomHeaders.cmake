@@ -202,6 +202,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/checkpoint_store.hpp
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
+  include/fathom/ode/dual.hpp
   include/fathom/ode/error_measure.hpp
   include/fathom/ode/explicit_rk.hpp
   include/fathom/ode/field.hpp
@@ -223,6 +224,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/tableau_dopri8.hpp
   include/fathom/ode/tableaus.hpp
   include/fathom/ode/tableaus_implicit.hpp
+  include/fathom/ode/tangent.hpp
   include/fathom/ode/tape.hpp
   include/fathom/ode/torchdiffeq.hpp
   include/fathom/ode/tree_kernels.hpp

@@ -21,5 +21,6 @@
 #include <fathom/ode/tableau.hpp>
 #include <fathom/ode/tableau_dopri8.hpp>
 #include <fathom/ode/tableaus.hpp>
+#include <fathom/ode/tangent.hpp>
 #include <fathom/ode/torchdiffeq.hpp>
 #include <fathom/ode/tree_state.hpp>

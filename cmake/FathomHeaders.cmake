@@ -214,6 +214,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
   include/fathom/ode/recorded_solve.hpp
+  include/fathom/ode/regularisers.hpp
   include/fathom/ode/reversible_methods.hpp
   include/fathom/ode/root_table.hpp
   include/fathom/ode/solution.hpp

@@ -13,6 +13,7 @@
 #include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/recorded_solve.hpp>
+#include <fathom/ode/regularisers.hpp>
 #include <fathom/ode/reversible_methods.hpp>
 #include <fathom/ode/solution.hpp>
 #include <fathom/ode/solve.hpp>

@@ -113,6 +113,7 @@ set(FATHOM_HEADERS
   include/fathom/io/alignment_rows.hpp
   include/fathom/io/atomic_file.hpp
   include/fathom/io/checkpoint_file.hpp
+  include/fathom/io/confidence_json.hpp
   include/fathom/io/fasta.hpp
   include/fathom/io/gemmi.hpp
   include/fathom/io/gemmi_layout.hpp
@@ -161,6 +162,7 @@ set(FATHOM_HEADERS
   include/fathom/metrics/superpose.hpp
   include/fathom/metrics/tm_score.hpp
   include/fathom/model/alphafold.hpp
+  include/fathom/model/compact_checkpoint.hpp
   include/fathom/model/compact_dims.hpp
   include/fathom/model/compact_fold.hpp
   include/fathom/model/compact_fold_model.hpp

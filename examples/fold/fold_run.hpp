@@ -3,6 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fathom/features/features.hpp>
 #include <fathom/model/fold_progress.hpp>
@@ -16,6 +19,8 @@ struct fold_outcome {
   std::int64_t parameters = 0;
   std::int64_t peak_bytes = 0;
   double load_seconds = 0, fold_seconds = 0;
+  std::vector<std::pair<std::string, double>> stage_seconds;  ///< of the fold, summed over passes
+  double depth = 1;                                           ///< the trunk is integrated over [0, depth]
 };
 
 /// Bytes that folding `query` as asked will need at most.
@@ -23,5 +28,5 @@ using fold_estimate = std::int64_t(const fold_arguments&, const fathom::features
 using fold_runner = fold_outcome(const fold_arguments&, const fathom::features& query,
                                  const std::function<void(const fathom::fold_progress&)>& progress);
 
-fold_estimate estimate_alphafold2, estimate_small;
-fold_runner run_alphafold2, run_small;
+fold_estimate estimate_alphafold2, estimate_small, estimate_compact;
+fold_runner run_alphafold2, run_small, run_compact;

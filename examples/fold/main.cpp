@@ -46,18 +46,19 @@ int fold(fold_arguments arguments) {
     if (!arguments.reference.empty() && !shipped) check_input(arguments.reference);
     return done;
   }
+  complete_arguments(arguments);
   // Everything that can be wrong with the input shows before the work begins.
   const auto alignment = fathom::io::read_alignment(arguments.target);
   const auto query = fathom::featurize(alignment, {.seed = arguments.seed,
-                                                   .clusters = arguments.clusters,
-                                                   .extra = arguments.extra});
+                                                   .clusters = *arguments.clusters,
+                                                   .extra = *arguments.extra});
   std::optional<fathom::io::protein> reference;
   if (!arguments.reference.empty()) {
     reference = fathom::io::read_structure(arguments.reference);
     pair_residues(query.sequence(), reference->sequence());
   }
-  const bool large = arguments.dims == "alphafold2";
-  const std::int64_t needed = (large ? estimate_alphafold2 : estimate_small)(arguments, query);
+  const bool large = arguments.dims == "alphafold2", compact = arguments.dims == "compact";
+  const std::int64_t needed = (large ? estimate_alphafold2 : compact ? estimate_compact : estimate_small)(arguments, query);
   std::fprintf(stderr, "fold: %s, %td residues, %zu sequences; about %s of memory\n", arguments.target.c_str(),
                static_cast<std::ptrdiff_t>(query.sequence().size()), alignment.rows.size(), megabytes(needed).c_str());
   if (arguments.memory > 0 && needed > static_cast<std::int64_t>(arguments.memory))
@@ -68,7 +69,7 @@ int fold(fold_arguments arguments) {
   fold_outcome outcome;
   {
     progress_bar bar;
-    outcome = (large ? run_alphafold2 : run_small)(arguments, query, [&](const fathom::fold_progress& p) {
+    outcome = (large ? run_alphafold2 : compact ? run_compact : run_small)(arguments, query, [&](const fathom::fold_progress& p) {
       if (stop) throw interruption{};
       bar(p);
     });
@@ -77,7 +78,7 @@ int fold(fold_arguments arguments) {
   std::optional<fold_scores> scores;
   if (reference) scores = score_against(outcome.prediction.structure, *reference);
   try {
-    write_results(arguments, alignment, outcome, scores);
+    write_results(arguments, alignment, outcome, reference, scores);
   } catch (const fathom::io_error& problem) {
     throw fathom::resource_error(problem.what());  // the input was good; the disk is not
   }

@@ -17,6 +17,7 @@
 #include <fathom/io/structure.hpp>
 #include <fathom/io/text_file.hpp>
 #include <fathom/metrics/geometry_check.hpp>
+#include <fathom/metrics/points.hpp>
 #include <nlohmann/json.hpp>
 
 #ifdef FATHOM_FOLD
@@ -80,12 +81,14 @@ TEST_CASE("model: fold writes a structure and a summary that agree with each oth
   const auto r = fold(target + " " + quick + "-o " + out.string());
   INFO(r.text);
   REQUIRE(r.code == 0);
-  CHECK(files_in(out) == std::set<std::string>{"ranked_0.cif", "ranked_0.pdb", "summary.json"});
+  // No pae.json: this model has no head for aligned errors, and the summary says so.
+  CHECK(files_in(out) == std::set<std::string>{"plddt.json", "ranked_0.cif", "ranked_0.pdb", "report.html", "summary.json"});
   CHECK(r.text.find("means nothing") != std::string::npos);
 
   const auto summary = nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
   CHECK(summary["residues"] == 12);
   CHECK(summary["solver"]["evaluations"] == 2);
+  CHECK(summary["pae"].get<std::string>().find("no head") != std::string::npos);
   for (const char* what : {"m", "z", "frames"}) CHECK(summary["rms_displacement"][what].get<double>() > 0);
 
   for (const char* name : {"ranked_0.pdb", "ranked_0.cif"}) {
@@ -99,6 +102,67 @@ TEST_CASE("model: fold writes a structure and a summary that agree with each oth
     // X is written as UNK with N CA C O.
     for (int column = 0; column < fathom::atom37_count; ++column) CHECK(chain.has(5, column) == (column < 3 || column == 4));
   }
+}
+
+TEST_CASE("model: fold's report holds what the other files say, with the steps of every pass") {
+  folder at;
+  const std::string data = std::string(FATHOM_SOURCE_DIR) + "/examples/data/1a3a";
+  const auto out = at.path / "out";
+  const auto r = fold(data + ".a3m --reference " + data + ".pdb --dims compact --clusters 1 --solver heun --steps 3 " +
+                      "--recycles 1 --drift --threads 2 -o " + out.string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  const auto page = fathom::io::read_text(out / "report.html");
+  const std::string opening = "<script type=\"application/json\" id=\"data\">";
+  const auto from = page.find(opening) + opening.size();
+  const auto shown = nlohmann::json::parse(page.substr(from, page.find("</script>", from) - from));
+  const auto summary = nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
+  const auto confidence = nlohmann::json::parse(fathom::io::read_text(out / "plddt.json"));
+  CHECK(shown["sequence"] == summary["sequence"]);
+  CHECK(shown["plddt"] == confidence["confidenceScore"]);
+  CHECK(confidence["residueNumber"].size() == 145);
+  CHECK(shown["warning"].get<std::string>().find("means nothing") != std::string::npos);
+
+  // Coordinates: those of the PDB file, moved as one body onto the experiment.
+  const auto chain = fathom::io::read_structure(out / "ranked_0.pdb");
+  const auto ca = fathom::metrics::ca_trace(chain);
+  const auto& predicted = shown["predicted"]["ca"];
+  REQUIRE(predicted.size() == 145);
+  const auto point = [&](std::size_t i) {
+    return fathom::metrics::point{predicted[i][0].get<double>(), predicted[i][1].get<double>(), predicted[i][2].get<double>()};
+  };
+  for (std::size_t i = 0; i + 7 < 145; i += 5)
+    CHECK(fathom::metrics::distance(point(i), point(i + 7)) ==
+          doctest::Approx(fathom::metrics::distance(ca.at[i], ca.at[i + 7])).epsilon(0.01));
+  CHECK(shown["experiment"]["ss"].get<std::string>().find("HHHHHHHH") != std::string::npos);
+  CHECK(shown["experiment"]["ss"].get<std::string>().find("EEEEE") != std::string::npos);
+
+  // Three steps in each of two passes; the comparison with six steps is of the last pass only.
+  const auto& steps = shown["depth"]["steps"];
+  REQUIRE(steps.size() == 6);
+  for (std::size_t k = 0; k < 6; ++k) {
+    CHECK(steps[k]["cycle"] == k / 3);
+    CHECK(steps[k]["t1"].get<double>() == doctest::Approx(static_cast<double>(k % 3 + 1) / 3));
+    CHECK(steps[k]["change"].get<double>() > 0);
+    CHECK(steps[k]["error"].is_null());
+    CHECK(steps[k]["drift"].is_null() == (k < 3));
+  }
+  CHECK(summary["solver"]["evaluations"] == 12);
+}
+
+TEST_CASE("model: fold --no-report leaves the page out; a name cannot end the page's data") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto r = fold(target + " " + quick + "--no-report -o " + (at.path / "out").string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(files_in(at.path / "out").count("report.html") == 0);
+
+  const auto odd = write(at.path / "<!--<script>a.a3m", alignment);
+  REQUIRE(fold("'" + odd + "' " + quick + "-o " + (at.path / "odd").string()).code == 0);
+  const auto page = fathom::io::read_text(at.path / "odd" / "report.html");
+  CHECK(page.find("<!--<script>") == std::string::npos);
+  CHECK(page.find("\\u003c!--<script>a") != std::string::npos);
 }
 
 TEST_CASE("model: fold gives the same bytes for any number of threads") {

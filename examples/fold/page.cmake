@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# Puts the files of page/ into one constant: fathom_fold_page(<header to write>).
+function(fathom_fold_page header)
+  set(folder "${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
+  set(script "")
+  foreach(part IN ITEMS structure charts page)
+    file(READ "${folder}/page/${part}.js" text)
+    string(APPEND script "${text}")
+  endforeach()
+  file(READ "${folder}/page/report.css" style)
+  file(READ "${folder}/page/report.html" page)
+  string(REPLACE "/*STYLE*/" "${style}" page "${page}")
+  string(REPLACE "/*SCRIPT*/" "${script}" page "${page}")
+  configure_file("${folder}/page.hpp.in" "${header}" @ONLY)
+  file(GLOB parts "${folder}/page/*")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${parts} "${folder}/page.hpp.in")
+endfunction()

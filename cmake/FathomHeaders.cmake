@@ -44,6 +44,7 @@ set(FATHOM_HEADERS
   include/fathom/continuous/block_field.hpp
   include/fathom/continuous/continuous_evoformer.hpp
   include/fathom/continuous/depth_weights.hpp
+  include/fathom/continuous/error_norm.hpp
   include/fathom/continuous/evoformer_field.hpp
   include/fathom/continuous/paper_field.hpp
   include/fathom/continuous/paper_field_2.hpp

@@ -97,10 +97,12 @@ struct outcome {
 };
 
 template <class T>
-outcome<T> run(const problem<T>& p, int threads, bool backward = true) {
+outcome<T> run(const problem<T>& p, int threads, bool backward = true, bool keep_statistics = false) {
   thread_pool pool(threads);
   outcome<T> r;
-  const attention_args<T> a = p.args(r.out, r.logsumexp);
+  attention_args<T> a = p.args(r.out, r.logsumexp);
+  std::vector<T> statistics(keep_statistics ? at(2 * p.s.batch * p.s.heads * p.s.queries) : 0);
+  if (keep_statistics) a.statistics = statistics.data();
   attention_forward(pool, a);
   if (!backward) return r;
   r.dq.assign(p.q.size(), T(7));
@@ -218,18 +220,21 @@ TEST_CASE_TEMPLATE("backend: attention forward and backward equal the formula fo
   for (const shape& s : shapes) {
     const problem<T> p(s);
     const outcome<double> expected = reference(p);
-    const outcome<T> got = run(p, 2);
-    CAPTURE(s.queries);
-    CAPTURE(s.keys);
-    CAPTURE(s.c);
-    CHECK(distance(got.out, expected.out) < tolerance);
-    CHECK(distance(got.logsumexp, expected.logsumexp) < 10 * tolerance);
-    CHECK(distance(got.dq, expected.dq) < 10 * tolerance);
-    CHECK(distance(got.dk, expected.dk) < 10 * tolerance);
-    CHECK(distance(got.dv, expected.dv) < 10 * tolerance);
-    CHECK(distance(got.dgate, expected.dgate) < 10 * tolerance);
-    CHECK(distance(got.dpair, expected.dpair) < 10 * tolerance);
-    CHECK(distance(got.dkey, expected.dkey) < 20 * tolerance);
+    for (const bool keep_statistics : {false, true}) {
+      const outcome<T> got = run(p, 2, true, keep_statistics);
+      CAPTURE(s.queries);
+      CAPTURE(s.keys);
+      CAPTURE(s.c);
+      CAPTURE(keep_statistics);
+      CHECK(distance(got.out, expected.out) < tolerance);
+      CHECK(distance(got.logsumexp, expected.logsumexp) < 10 * tolerance);
+      CHECK(distance(got.dq, expected.dq) < 10 * tolerance);
+      CHECK(distance(got.dk, expected.dk) < 10 * tolerance);
+      CHECK(distance(got.dv, expected.dv) < 10 * tolerance);
+      CHECK(distance(got.dgate, expected.dgate) < 10 * tolerance);
+      CHECK(distance(got.dpair, expected.dpair) < 10 * tolerance);
+      CHECK(distance(got.dkey, expected.dkey) < 20 * tolerance);
+    }
   }
 }
 
@@ -238,6 +243,8 @@ TEST_CASE_TEMPLATE("backend: attention gives the same bits for any number of thr
     const problem<T> p(s);
     const outcome<T> one = run(p, 1);
     for (const int threads : {2, 3, 4, 7}) CHECK(run(p, threads).same_bits(one));
+    const outcome<T> kept = run(p, 1, true, true);
+    for (const int threads : {2, 5}) CHECK(run(p, threads, true, true).same_bits(kept));
   }
 }
 

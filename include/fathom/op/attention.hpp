@@ -12,8 +12,8 @@ namespace fathom {
 /// o[b, i, h] = sum_j softmax_j(q[b, i, h] . k[b, j, h] / sqrt(c) + key_bias[b, j] + pair_bias[h, i, j]) v[b, j, h],
 /// then multiplied by sigmoid(gate[b, i, h]) where a gate is given.
 ///
-///   q [b, n_q, heads c], k and v [b, n_k, heads c] (channels head-major), key_bias [b, n_k], pair_bias [heads, n_q, n_k],
-///   gate (logits) like q; o like q. pair_bias is shared by the batch.
+///   q [b, n_q, heads c], k and v [b, n_k, heads c] (channels head-major), key_bias [b, n_k], pair_bias [heads, n_q,
+///   n_k], gate (logits) like q; o like q. pair_bias is shared by the batch.
 struct attention_op {
   static constexpr const char* name = "attention";
 
@@ -28,8 +28,9 @@ struct attention_op {
     optional_tensor2<B> key_bias;
     optional_tensor3<B> pair_bias, gate;
     index_t heads;
-    tensor<B, 3> o;          // after the gate
-    tensor<B, 3> logsumexp;  // [b, heads, n_q] where a backend keeps it, else empty
+    tensor<B, 3> o;  // after the gate
+    tensor<B, 3>
+        statistics;  // [b, heads, 2 n_q] where a backend keeps them, else empty: maxima, then sums of a softmax
   };
 
   template <class B>
@@ -126,8 +127,8 @@ struct attention_op {
                       strided_view<const scalar_of<B>>(logits.view()), bias_view);
     };
     if (key_bias) {
-      const auto row = key_bias->reinterpret(extents<1>{k.extent(1)}, extents<1>{key_bias->stride(1)},
-                                             b * key_bias->stride(0));
+      const auto row =
+          key_bias->reinterpret(extents<1>{k.extent(1)}, extents<1>{key_bias->stride(1)}, b * key_bias->stride(0));
       add(detail::broadcast_to_view(row.view(), logits.shape()));
     }
     if (pair_bias) add(pair_bias->view());

@@ -32,6 +32,9 @@ struct attention_args {
   T* out = nullptr;
   index_t out_batch = 0, out_pos = 0;
   T* logsumexp = nullptr;  ///< [batch, heads, queries]; written when given
+  /// [batch, heads, 2, queries]: every row's largest logit, and its sum of exponentials relative to that; written when
+  /// given. A backward pass that is given them together with out computes neither again.
+  T* statistics = nullptr;
 };
 
 namespace detail {
@@ -125,6 +128,11 @@ void attention_forward(thread_pool& pool, const attention_args<T>& a) {
       if (a.logsumexp != nullptr)
         for (index_t row = 0; row < rows; ++row)
           a.logsumexp[(b * a.heads + h) * a.queries + i + row] = maximum[row] + std::log(sum[row]);
+      if (a.statistics != nullptr) {
+        T* const to = a.statistics + (b * a.heads + h) * 2 * a.queries + i;
+        std::copy_n(maximum.data(), rows, to);
+        std::copy_n(sum.data(), rows, to + a.queries);
+      }
     }
   });
 }

@@ -61,8 +61,9 @@ struct ungate_tile {
   }
 };
 
-// p becomes the probabilities, dp becomes ds = p * (dp - sum_j p dp); ds is added to dpair and dkey where given.
-// p and dp have padded rows, where p is 0 and dp finite; dpair has rows of `keys` values, dkey is padded.
+// p becomes the probabilities (with sum null it holds them already), dp becomes ds = p * (dp - sum_j p dp); ds is added
+// to dpair and dkey where given. p and dp have padded rows, where p is 0 and dp finite; dpair has rows of `keys`
+// values, dkey is padded.
 template <class T>
 struct softmax_backward_tile {
   template <int Bytes>
@@ -74,15 +75,17 @@ struct softmax_backward_tile {
     for (index_t row = 0; row < rows; ++row) {
       T* const probability = p + row * stride;
       T* const slope = dp + row * stride;
-      const T inverse = T(1) / sum[row];
+      const T inverse = sum == nullptr ? T(1) : T(1) / sum[row];
       P total = P{};
       for (index_t key = 0; key < padded; key += L) {
         P value, change;
         load(value, probability + key);
         load(change, slope + key);
-        value *= inverse;
+        if (sum != nullptr) {
+          value *= inverse;
+          store(value, probability + key);
+        }
         total += value * change;
-        store(value, probability + key);
       }
       const T mean = sum_of<T>(total);
       for (index_t key = 0; key < padded; key += L) {
@@ -109,6 +112,45 @@ struct softmax_backward_tile {
           store(more, dkey + key);
         }
       }
+    }
+  }
+};
+
+// The same from the forward pass's result, gated: do = dout * sigmoid(gate); dgate = dout * out * (1 - sigmoid(gate)).
+template <class T>
+struct ungate_known_tile {
+  template <int Bytes>
+  static FATHOM_INLINE void piece(index_t& at, index_t c, const T* dout, const T* gate, const T* out, T* slope,
+                                  T* dgate) {
+    constexpr index_t L = pack_size<T, Bytes>;
+    for (; at + L <= c; at += L) {
+      pack<T, Bytes> value, factor, result;
+      load(value, dout + at);
+      if (gate != nullptr) {
+        load(factor, gate + at);
+        sigmoid_in_place<T, Bytes>(factor);
+        if (dgate != nullptr) {
+          load(result, out + at);
+          result = value * result * (T(1) - factor);
+          store(result, dgate + at);
+        }
+        value *= factor;
+      }
+      store(value, slope + at);
+    }
+    if constexpr (Bytes > 16) {
+      piece<Bytes / 2>(at, c, dout, gate, out, slope, dgate);
+    } else if constexpr (Bytes > 0) {
+      piece<0>(at, c, dout, gate, out, slope, dgate);
+    }
+  }
+  template <int Bytes>
+  static FATHOM_INLINE void run(index_t rows, index_t c, const T* dout, const T* out, index_t out_stride, const T* gate,
+                                index_t gate_stride, T* slope, T* dgate) {
+    for (index_t row = 0; row < rows; ++row) {
+      index_t at = 0;
+      piece<Bytes>(at, c, dout + row * out_stride, gate == nullptr ? gate : gate + row * gate_stride,
+                   out + row * out_stride, slope + row * c, dgate == nullptr ? dgate : dgate + row * gate_stride);
     }
   }
 };
@@ -182,17 +224,30 @@ struct attention_backward_task {
     const index_t gate_at = b * a.gate_batch + i * a.gate_pos + head;
     run_multiversion<copy_rows<T>>(rows, c, a.scale, q, a.q_pos, query, c);
     times_transposed<T>(rows, a.keys, c, query, keys_transposed, p, padded);
-    run_multiversion<softmax_tile<T>>(rows, a.keys, p, padded, static_cast<const T*>(key_bias),
-                                      pair.data == nullptr ? pair.data : pair.data + h * pair.head + i * pair.query,
-                                      pair.query, maximum, sum);
-    if (g.dgate != nullptr) times_rows<T>(rows, a.keys, c, p, padded, values, o);
-    run_multiversion<ungate_tile<T>>(rows, c, dout + b * a.out_batch + i * a.out_pos + head, a.out_pos,
-                                     a.gate == nullptr ? a.gate : a.gate + gate_at, a.gate_pos,
-                                     static_cast<const T*>(o), static_cast<const T*>(sum), slope,
-                                     g.dgate == nullptr ? g.dgate : g.dgate + gate_at);
-    times_transposed<T>(rows, a.keys, c, slope, values_transposed, dp, padded);
-    run_multiversion<softmax_backward_tile<T>>(rows, a.keys, p, dp, padded, static_cast<const T*>(sum),
-                                               dpair == nullptr ? dpair : dpair + i * a.keys, dkey);
+    const T* const bias = pair.data == nullptr ? pair.data : pair.data + h * pair.head + i * pair.query;
+    const T* const gate = a.gate == nullptr ? a.gate : a.gate + gate_at;
+    const T* const slope_out = dout + b * a.out_batch + i * a.out_pos + head;
+    T* const dgate = g.dgate == nullptr ? g.dgate : g.dgate + gate_at;
+    T* const dbias = dpair == nullptr ? dpair : dpair + i * a.keys;
+    if (a.statistics != nullptr && a.out != nullptr) {
+      const T* const known = a.statistics + (b * a.heads + h) * 2 * a.queries + i;
+      run_multiversion<probability_tile<T>>(rows, a.keys, p, padded, static_cast<const T*>(key_bias), bias, pair.query,
+                                            known, known + a.queries);
+      run_multiversion<ungate_known_tile<T>>(rows, c, slope_out,
+                                             static_cast<const T*>(a.out) + b * a.out_batch + i * a.out_pos + head,
+                                             a.out_pos, gate, a.gate_pos, slope, dgate);
+      times_transposed<T>(rows, a.keys, c, slope, values_transposed, dp, padded);
+      run_multiversion<softmax_backward_tile<T>>(rows, a.keys, p, dp, padded, static_cast<const T*>(nullptr), dbias,
+                                                 dkey);
+    } else {
+      run_multiversion<softmax_tile<T>>(rows, a.keys, p, padded, static_cast<const T*>(key_bias), bias, pair.query,
+                                        maximum, sum);
+      if (g.dgate != nullptr) times_rows<T>(rows, a.keys, c, p, padded, values, o);
+      run_multiversion<ungate_tile<T>>(rows, c, slope_out, a.out_pos, gate, a.gate_pos, static_cast<const T*>(o),
+                                       static_cast<const T*>(sum), slope, dgate);
+      times_transposed<T>(rows, a.keys, c, slope, values_transposed, dp, padded);
+      run_multiversion<softmax_backward_tile<T>>(rows, a.keys, p, dp, padded, static_cast<const T*>(sum), dbias, dkey);
+    }
     if (g.dq == nullptr) return;
     times_rows<T>(rows, a.keys, c, dp, padded, keys, small);
     run_multiversion<copy_rows<T>>(rows, c, a.scale, static_cast<const T*>(small), c,
@@ -219,8 +274,9 @@ inline index_t pair_bias_parts(index_t batch, index_t heads, index_t queries, in
 
 }  // namespace detail
 
-/// Cotangents of attention_forward(a) for the cotangent dout, laid out like a.out (which is not read, nor is
-/// a.logsumexp: the row sums are computed again, exact even where a whole row is masked).
+/// Cotangents of attention_forward(a) for the cotangent dout, laid out like a.out. Where a.statistics and a.out hold
+/// what the forward pass left there, they are read; else row sums and results are computed again. Never a.logsumexp,
+/// which is not exact where a whole row is masked.
 template <class T>
 void attention_backward(thread_pool& pool, const attention_args<T>& a, const T* dout,
                         const attention_gradients<T>& gradients) {

@@ -152,6 +152,40 @@ struct softmax_tile {
   }
 };
 
+// s = exp(s + key_bias + pair_bias - maximum) / sum: the probabilities where softmax_tile has run before.
+template <class T>
+struct probability_tile {
+  template <int Bytes>
+  static FATHOM_INLINE void run(index_t rows, index_t keys, T* s, index_t s_stride, const T* key_bias,
+                                const T* pair_bias, index_t pair_stride, const T* maximum, const T* sum) {
+    using P = pack<T, Bytes>;
+    constexpr index_t L = pack_size<T, Bytes>;
+    const index_t padded = (keys + 15) / 16 * 16;
+    for (index_t row = 0; row < rows; ++row) {
+      T* const line = s + row * s_stride;
+      const T* const pair = pair_bias == nullptr ? nullptr : pair_bias + row * pair_stride;
+      const T top = maximum[row], inverse = T(1) / sum[row];
+      for (index_t key = 0; key < padded; key += L) {
+        P value, bias;
+        load(value, line + key);
+        load(bias, key_bias + key);
+        value += bias;
+        if (pair != nullptr) {
+          if (key + L <= keys)
+            load(bias, pair + key);
+          else
+            load_part(bias, pair + key, keys - key, T(0));
+          value += bias;
+        }
+        value -= top;
+        exp_in_place<Bytes>(value);
+        value *= inverse;
+        store(value, line + key);
+      }
+    }
+  }
+};
+
 // out = o / sum * sigmoid(gate), gate optional. The end of a row goes through packs of half the width, down to one.
 template <class T>
 struct gate_tile {

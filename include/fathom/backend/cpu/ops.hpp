@@ -131,12 +131,15 @@ struct kernel<attention_op, cpu<T>> : attention_op {
                       const optional_tensor2<B>& key_bias, const optional_tensor3<B>& pair_bias,
                       const optional_tensor3<B>& gate, index_t heads) {
     check(q, k, v, key_bias, pair_bias, gate, heads);
-    const residuals_t<B> r{packed(q), packed(k), packed(v), packed(key_bias), pair_bias, packed(gate), heads, {}, {}};
     tensor<B, 3> o(q.backend(), q.shape());
+    tensor<B, 3> statistics(q.backend(), {q.extent(0), heads, 2 * q.extent(1)});
+    const residuals_t<B> r{packed(q),    packed(k), packed(v), packed(key_bias), pair_bias,
+                           packed(gate), heads,     o,         statistics};
     auto args = arguments(r);
     args.out = o.mutable_data();
     args.out_batch = o.stride(0);
     args.out_pos = o.stride(1);
+    args.statistics = statistics.mutable_data();
     cpu_kernels::attention_forward(q.backend().pool(), args);
     return op_result{o, r};
   }
@@ -151,8 +154,10 @@ struct kernel<attention_op, cpu<T>> : attention_op {
     if (r.gate) r.gate = dense(*r.gate);
     const auto dy = contiguous(d_out);
     auto args = arguments(r);
+    args.out = const_cast<T*>(r.o.data());  // read only, as are the statistics
     args.out_batch = dy.stride(0);
     args.out_pos = dy.stride(1);
+    args.statistics = const_cast<T*>(r.statistics.data());
     tensor<B, 3> dq = like(r.q), dk = like(r.k), dv = like(r.v);
     optional_tensor2<B> d_key_bias;
     optional_tensor3<B> d_pair_bias, d_gate;

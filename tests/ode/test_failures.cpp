@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -131,4 +132,76 @@ TEST_CASE("ode: senseless requests are refused in words") {
   CHECK_THROWS_AS(ode::solve(detest_a3{}, 1.0, {0, 1}, ode::dopri5{}, ode::i{.rtol = -1}), fathom::error);
   CHECK_THROWS_WITH_AS(ode::solve(detest_a3{}, 1.0, {0, 1}, ode::rk4{}, ode::fixed_steps{4}, {.save_at = {0.5, 0.2}}),
                        doctest::Contains("save_at"), fathom::error);
+}
+
+TEST_CASE_TEMPLATE("ode: whatever the method, a field that breaks ends the solve at its last good state", Solver,
+                   ode::euler, ode::rk4, ode::dopri5, ode::dopri8, ode::adams_bashforth<3>,
+                   ode::adams_bashforth_moulton<5>, ode::lie_trotter, ode::strang, ode::implicit_euler, ode::tr_bdf2,
+                   ode::gauss_legendre4, ode::kvaerno3) {
+  const auto breaks = [](double t, double y) { return t > 0.25 ? not_a_number : -y; };
+  const auto s =
+      ode::solve(breaks, 1.0, {0, 1}, Solver{}, ode::fixed_steps{10}, {.on_failure = ode::on_failure::return_status});
+  const bool known = s.status == ode::status::non_finite || s.status == ode::status::newton_failed;
+  CHECK(known);
+  CHECK(s.t1 >= 0.2 - 1e-12);
+  CHECK(s.t1 <= 0.3 + 1e-12);
+  CHECK(s.y1 == doctest::Approx(std::exp(-s.t1)).epsilon(0.05));
+  CHECK(s.failed_step == doctest::Approx(0.1));
+  CHECK(s.message.find(Solver::name) == 0);
+  CHECK(s.stats.evaluations < 10000);
+}
+
+TEST_CASE_TEMPLATE("ode: blow-up and an impossible tolerance by every pair, within 10,000 evaluations", Solver,
+                   ode::adaptive_heun, ode::fehlberg2, ode::bosh3, ode::tsit5, ode::dopri5, ode::dopri8,
+                   ode::kvaerno3) {
+  const auto square = [](double, double y) { return y * y; };
+  const double tol = Solver::order <= 3 ? 1e-4 : 1e-6;
+  // The budget is looked at between steps: a little below the limit.
+  ode::options<double> option{.max_evaluations = 9800, .on_failure = ode::on_failure::return_status};
+  const auto s = ode::solve(square, 1.0, {0, 2}, Solver{}, ode::i{.rtol = tol, .atol = tol}, option);
+  // An implicit step near the pole takes so many iterations that the budget may be spent before time stands still.
+  const bool implicit_method = Solver::order == 3 && !requires { typename Solver::tableau_type; };
+  const bool spent = implicit_method && s.status == ode::status::max_evaluations;
+  CHECK((spent || s.status == ode::status::step_underflow));
+  CHECK(s.t1 == doctest::Approx(1).epsilon(1e-2));
+  CHECK(s.y1 > 1e5);
+  CHECK(s.stats.evaluations <= 10000);
+  // In double precision 1e-17 is nobody's tolerance; refused before the first step.
+  const auto refused = ode::solve(square, 1.0, {0, 0.5}, Solver{}, ode::i{.rtol = 1e-17, .atol = 0}, option);
+  CHECK(refused.status == ode::status::tolerance_below_floor);
+  CHECK(refused.message.find("is below what float64 can meet here (floor ") != std::string::npos);
+  CHECK(refused.t1 == 0);
+  CHECK(refused.y1 == 1);
+  CHECK(refused.stats.evaluations <= 2);
+}
+
+TEST_CASE("ode: the wall time ends adaptive solves, slow fields and batches of events") {
+  const auto slow = [](double, double y) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    return -y;
+  };
+  ode::options<double> option{.max_seconds = 0.03, .on_failure = ode::on_failure::return_status};
+  option.events.push_back({[](double, double y) { return y - 2; }});
+  const auto s = ode::solve(slow, 1.0, {0, 1000}, ode::dopri5{}, ode::i{.rtol = 1e-9, .atol = 1e-9}, option);
+  CHECK(s.status == ode::status::wall_time);
+  CHECK(s.stats.seconds < 1);
+  CHECK(s.y1 == doctest::Approx(std::exp(-s.t1)).epsilon(1e-6));
+  CHECK(s.message.find("time limit of 0.03 s") != std::string::npos);
+}
+
+TEST_CASE("ode: blow-up under fixed steps, and errors of the field itself, are passed on") {
+  const auto square = [](double, double y) { return y * y; };
+  const auto s =
+      ode::solve(square, 1.0, {0, 4}, ode::rk4{}, ode::fixed_steps{40}, {.on_failure = ode::on_failure::return_status});
+  CHECK(s.status == ode::status::non_finite);
+  CHECK(std::isfinite(s.y1));
+  CHECK(s.t1 > 0.9);
+  CHECK(s.t1 < 2);
+  const auto throws = [](double t, double y) -> double {
+    if (t > 0.5) throw fathom::io_error("the field's own");
+    return y;
+  };
+  CHECK_THROWS_WITH_AS(ode::solve(throws, 1.0, {0, 1}, ode::dopri5{}, ode::i{}), "the field's own", fathom::io_error);
 }

@@ -151,15 +151,20 @@ set(FATHOM_HEADERS
   include/fathom/loss/violations.hpp
   include/fathom/loss/weights.hpp
   include/fathom/loss/within_residue.hpp
+  include/fathom/metrics/ca_geometry.hpp
   include/fathom/metrics/chain_check.hpp
   include/fathom/metrics/contacts.hpp
+  include/fathom/metrics/distance_embedding.hpp
   include/fathom/metrics/gdt.hpp
   include/fathom/metrics/geometry_check.hpp
   include/fathom/metrics/hydrogen_bonds.hpp
+  include/fathom/metrics/ideal_chain.hpp
   include/fathom/metrics/ideal_residue.hpp
   include/fathom/metrics/lddt.hpp
   include/fathom/metrics/points.hpp
   include/fathom/metrics/secondary_structure.hpp
+  include/fathom/metrics/sequence_alignment.hpp
+  include/fathom/metrics/state_agreement.hpp
   include/fathom/metrics/superpose.hpp
   include/fathom/metrics/tm_score.hpp
   include/fathom/model/alphafold.hpp

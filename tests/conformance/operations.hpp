@@ -104,6 +104,7 @@ void layout_cases(records& all, const maker<B>& make) {
       parts.push_back(make.template real<3>(e, 64 + static_cast<std::uint64_t>(n)));
     }
     run<fathom::concatenate_op>(all, "axis " + std::to_string(axis), make, parts, axis);
+    run<fathom::join_op>(all, "axis " + std::to_string(axis), make, parts[0], parts[2], axis);
   }
 }
 

@@ -103,6 +103,7 @@ TEST_CASE_TEMPLATE("op: gradients of layout operations", B, BACKENDS) {
   CHECK(check([](const auto& a) { return square(unsqueeze(a, 1)); }, x) < bound);
   CHECK(check([](const auto& a) { return square(squeeze(slice(a, 0, 1, 2), 0)); }, x) < bound);
   CHECK(check([](const auto& a) { return square(broadcast_to<4>(slice(a, 1, 0, 1), {3, 2, 5, 4})); }, x) < bound);
+  CHECK(check([](const auto& a, const auto& c) { return square(join(a, join(c, a, 1), 1)); }, x, y) < bound);
   CHECK(check([](const auto& a, const auto& c) { return square(concatenate(std::vector{a, c, a}, 1)); }, x, y) < bound);
   CHECK(check([](const auto& a) { return square(stack(std::vector{a, a}, 2)); }, x) < bound);
 }

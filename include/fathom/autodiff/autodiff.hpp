@@ -238,6 +238,14 @@ class op_node final : public gradient_node {
   void propagate(bool release) override {
     if (!any(cotangents_)) return;
     complete_all(cotangents_, shapes_);
+    if constexpr (requires { Op::template add_cotangent<B>(*residuals_, cotangents_, std::get<0>(edges_).slot); }) {
+      // Into the argument's own cotangent: a part's cotangent never becomes a tensor as large as the whole.
+      if (auto* const slot = std::get<0>(edges_).slot; slot != nullptr)
+        Op::template add_cotangent<B>(*residuals_, cotangents_, slot);
+      cotangents_ = Value{};
+      if (release) residuals_.reset();
+      return;
+    }
     auto gradients = kernel<Op, B>::vjp(*residuals_, cotangents_);
     cotangents_ = Value{};
     if (release) residuals_.reset();

@@ -71,6 +71,22 @@ struct slice_op {
     dy.backend().map(detail::copy_value{}, window.mutable_view(), dy.view());
     return std::tuple(dx, none{}, none{}, none{});
   }
+  /// Adds what vjp gives to *dx, which is empty before the first time: the slice's part of it alone is touched.
+  template <class B, int R>
+  static void add_cotangent(const std::tuple<extents<R>, std::size_t, index_t>& residuals, const tensor<B, R>& dy,
+                            tensor<B, R>* dx) {
+    const auto& [whole, axis, from] = residuals;
+    const bool fresh = dx->empty();
+    if (fresh)
+      *dx = full<R>(dy.backend(), whole, scalar_of<B>(0));
+    else if (!dx->is_unique() || !dx->is_contiguous())
+      *dx = clone(*dx);
+    auto window = dx->reinterpret(dy.shape(), dx->strides(), from * dx->strides()[axis]);
+    if (fresh)
+      dy.backend().map(detail::copy_value{}, window.mutable_view(), dy.view());
+    else
+      detail::add_into(window, dy);
+  }
 };
 
 namespace detail {
@@ -171,6 +187,35 @@ struct concatenate_op {
   }
 };
 
+/// Joins two tensors along one axis, without the lists that concatenate takes from the heap.
+struct join_op {
+  static constexpr const char* name = "join";
+  template <class B, int R>
+  static auto forward(const tensor<B, R>& x, const tensor<B, R>& y, int axis) {
+    const auto a = static_cast<std::size_t>(detail::checked_axis<R>(name, axis));
+    auto e = x.shape();
+    e[a] = y.shape()[a];
+    detail::expect_extents<R>(name, "the second input", y, e);
+    const index_t first = x.shape()[a];
+    e[a] += first;
+    tensor<B, R> both(x.backend(), e);
+    auto left = both.reinterpret(x.shape(), both.strides());
+    auto right = both.reinterpret(y.shape(), both.strides(), first * both.strides()[a]);
+    x.backend().map(detail::copy_value{}, left.mutable_view(), x.view());
+    y.backend().map(detail::copy_value{}, right.mutable_view(), y.view());
+    return op_result{both, std::tuple(a, first)};
+  }
+  template <class B, int R>
+  static auto vjp(const std::tuple<std::size_t, index_t>& residuals, const tensor<B, R>& dy) {
+    const auto& [a, first] = residuals;
+    auto left = dy.shape(), right = dy.shape();
+    left[a] = first;
+    right[a] -= first;
+    return std::tuple(dy.reinterpret(left, dy.strides()),
+                      dy.reinterpret(right, dy.strides(), first * dy.strides()[a]), none{});
+  }
+};
+
 template <class B, int R>
 tensor<B, R> permute(const tensor<B, R>& x, const std::array<int, static_cast<std::size_t>(R)>& axes) {
   return apply<permute_op>(x, axes);
@@ -221,6 +266,11 @@ tensor<B, R - 1> select(const tensor<B, R>& x, int axis, index_t i) {
 template <class B, int R>
 tensor<B, R> concatenate(const std::vector<tensor<B, R>>& xs, int axis) {
   return apply<concatenate_op>(xs, axis);
+}
+/// concatenate({x, y}, axis)
+template <class B, int R>
+tensor<B, R> join(const tensor<B, R>& x, const tensor<B, R>& y, int axis) {
+  return apply<join_op>(x, y, axis);
 }
 /// Joins tensors along a new axis.
 template <class B, int R>

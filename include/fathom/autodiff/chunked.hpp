@@ -50,6 +50,15 @@ void write_rows(tensor<B, R>& whole, const tensor<B, R>& part, index_t from) {
   whole.backend().map(copy_value{}, window.mutable_view(), part.view());
 }
 
+/// Fresh storage with the extents of x, and its order of axes where x leaves no gaps.
+template <class B, int R>
+tensor<B, R> laid_out_like(const tensor<B, R>& x) {
+  index_t span = 1;
+  for (int axis = 0; axis < R; ++axis) span += (x.extent(axis) - 1) * x.stride(axis);
+  const tensor<B, R> y(x.backend(), x.shape());
+  return span == x.size() ? y.reinterpret(x.shape(), x.strides()) : y;
+}
+
 /// Only one chunk is needed, or the chunks of y one after the other.
 template <class F, class Shared, class First, class... Rest>
 auto run_chunks(const F& f, const Shared& shared, index_t chunk, const First& first, const Rest&... rest) {
@@ -279,6 +288,29 @@ auto chunked(const F& f, const Shared& shared, index_t chunk, const First& first
     const auto [node, slot] = detail::make_node<node_t>(f, shared, chunk, first, rest...);
     const auto y = slot->forward(strip(shared), strip(first), strip(rest)...);
     return variable(y, node, &slot->cotangent);
+  }
+}
+
+/// x + chunked(f, shared, chunk, x, rest...): a residual branch. On a plain backend the sum takes over the storage of x
+/// where nobody else holds it, rows at a time, so that no tensor of updates exists; hand x over by std::move.
+template <class F, class Shared, class B, int R, class... Rest>
+tensor<B, R> chunked_onto(const F& f, const Shared& shared, index_t chunk, tensor<B, R> x, const Rest&... rest) {
+  if constexpr (plain_backend<B>) {
+    const index_t n = x.extent(0);
+    chunk = std::max<index_t>(chunk, 1);
+    auto y = x.is_unique() ? std::move(x) : detail::laid_out_like(x);
+    const auto& from_rows = x.empty() ? y : x;
+    for (index_t from = 0; from < n; from += chunk) {
+      const index_t to = std::min(n, from + chunk);
+      const auto rows = detail::rows_of(from_rows, from, to);
+      const auto part = f(shared, rows, detail::rows_of(rest, from, to)...);
+      detail::expect_extents<R>("chunked_onto", "the update", part, rows.shape());
+      auto window = detail::rows_of(y, from, to);
+      y.backend().map(functor::value_of<functor::add>{}, window.mutable_view(), rows.view(), part.view());
+    }
+    return y;
+  } else {
+    return x + chunked(f, shared, chunk, x, rest...);
   }
 }
 

@@ -105,14 +105,34 @@ struct evoformer_block {
   /// x after all sub-layers, each added to what the ones before it left.
   msa_pair<B> operator()(msa_pair<B> x, const masks<B>& mask, dropout_key key = {}) const {
     check(x, mask);
-    for (const auto which : order()) {
-      auto& changed = changes_msa(which) ? x.m : x.z;
-      changed = std::move(changed) + update(which, x, mask, key);
-    }
+    for (const auto which : order()) add_update(which, x, mask, key);
     return x;
   }
 
  private:
+  /// x after one sub-layer: in place, without a tensor of updates, wherever the sub-layer can do that.
+  void add_update(evoformer_sublayer which, msa_pair<B>& x, const masks<B>& mask, dropout_key key) const {
+    if (!changes_msa(which) && which != evoformer_sublayer::outer_product_mean) {
+      x.z = pair_stack.residual(which, std::move(x.z), mask.pair, key);
+    } else if (which == evoformer_sublayer::msa_row_attention && !(key.rate > 0 && options.msa_dropout > 0)) {
+      x.m = msa_att_row.residual(std::move(x.m), x.z, mask.msa);
+    } else if (which == evoformer_sublayer::msa_transition) {
+      x.m = options.mask_trans ? msa_transition.residual(std::move(x.m), mask.msa)
+                               : msa_transition.residual(std::move(x.m));
+    } else if constexpr (!Extra) {
+      if (which == evoformer_sublayer::msa_column_attention) {
+        x.m = msa_att_col.residual(std::move(x.m), mask.msa);
+        return;
+      }
+      add_whole(which, x, mask, key);
+    } else {
+      add_whole(which, x, mask, key);
+    }
+  }
+  void add_whole(evoformer_sublayer which, msa_pair<B>& x, const masks<B>& mask, dropout_key key) const {
+    auto& changed = changes_msa(which) ? x.m : x.z;
+    changed = std::move(changed) + update(which, x, mask, key);
+  }
   static void check(const msa_pair<B>& x, const masks<B>& mask) {
     const index_t s = x.m.extent(0), n = x.m.extent(1);
     detail::expect_extents<3>("evoformer_block", "m", x.m, {s, n, sizes::c_m});

@@ -34,13 +34,20 @@ struct msa_attention {
 
   /// x [b, n, C], mask [b, n]: the update.
   tensor<B, 3> operator()(const tensor<B, 3>& x, const tensor<B, 2>& mask) const {
-    return chunked(
-        [](const auto& self, const auto& rows, const auto& key_bias) {
-          const auto normed = self.layer_norm_m(rows);
-          return self.mha(normed, normed, key_bias);
-        },
-        *this, chunk_rows(x.extent(0), mha.scratch(x.extent(1))), x, mask_bias(mask, options.inf));
+    return chunked(attend_rows, *this, rows_at_a_time(x), x, mask_bias(mask, options.inf));
   }
+  /// x + (*this)(x, mask), in place where nobody else holds x.
+  tensor<B, 3> residual(tensor<B, 3> x, const tensor<B, 2>& mask) const {
+    const index_t rows = rows_at_a_time(x);
+    return chunked_onto(attend_rows, *this, rows, std::move(x), mask_bias(mask, options.inf));
+  }
+
+ private:
+  static constexpr auto attend_rows = [](const auto& self, const auto& rows, const auto& key_bias) {
+    const auto normed = self.layer_norm_m(rows);
+    return self.mha(normed, normed, key_bias);
+  };
+  index_t rows_at_a_time(const tensor<B, 3>& x) const { return chunk_rows(x.extent(0), mha.scratch(x.extent(1))); }
 };
 
 /// Every residue attends over the sequences. Columns are read and written in place: m is never transposed in memory.
@@ -60,6 +67,12 @@ struct msa_column_attention {
   /// m [s, i, C], mask [s, i]: the update of m, without the residual.
   tensor<B, 3> operator()(const tensor<B, 3>& m, const tensor<B, 2>& mask) const {
     return transpose(_msa_att(transpose(m, 0, 1), transpose(mask, 0, 1)), 0, 1);
+  }
+  /// m + (*this)(m, mask), in place where nobody else holds m.
+  tensor<B, 3> residual(tensor<B, 3> m, const tensor<B, 2>& mask) const {
+    auto columns = transpose(m, 0, 1);
+    m = {};
+    return transpose(_msa_att.residual(std::move(columns), transpose(mask, 0, 1)), 0, 1);
   }
   /// With a leading batch axis.
   tensor<B, 4> operator()(const tensor<B, 4>& m, const tensor<B, 3>& mask) const { return batched(*this, m, mask); }

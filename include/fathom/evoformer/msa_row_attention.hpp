@@ -38,22 +38,34 @@ struct msa_row_attention {
 
   /// m [s, i, Cm], z [i, j, Cz], mask [s, i]: the update of m, without the residual.
   tensor<B, 3> operator()(const tensor<B, 3>& m, const tensor<B, 3>& z, const tensor<B, 2>& mask) const {
-    const index_t n = m.extent(1);
-    const auto bias = permute(
-        chunked([](const auto& maps, const auto& rows) { return std::get<1>(maps)(std::get<0>(maps)(rows)); },
-                std::tuple(layer_norm_z, linear_z), chunk_rows(n, n * (Cz + Heads)), z),
-        {2, 0, 1});
-    return chunked(
-        [](const auto& shared, const auto& rows, const auto& key_bias) {
-          const auto& [norm, attend, pair_bias] = shared;
-          const auto x = norm(rows);
-          return attend(x, x, key_bias, pair_bias);
-        },
-        std::tuple(layer_norm_m, mha, bias), chunk_rows(m.extent(0), mha.scratch(n)), m, mask_bias(mask, options.inf));
+    return chunked(attend_rows, std::tuple(layer_norm_m, mha, pair_bias(z)), rows_at_a_time(m), m,
+                   mask_bias(mask, options.inf));
+  }
+  /// m + (*this)(m, z, mask), in place where nobody else holds m.
+  tensor<B, 3> residual(tensor<B, 3> m, const tensor<B, 3>& z, const tensor<B, 2>& mask) const {
+    const index_t rows = rows_at_a_time(m);
+    return chunked_onto(attend_rows, std::tuple(layer_norm_m, mha, pair_bias(z)), rows, std::move(m),
+                        mask_bias(mask, options.inf));
   }
   /// With a leading batch axis.
   tensor<B, 4> operator()(const tensor<B, 4>& m, const tensor<B, 4>& z, const tensor<B, 3>& mask) const {
     return batched(*this, m, z, mask);
+  }
+
+ private:
+  static constexpr auto attend_rows = [](const auto& shared, const auto& rows, const auto& key_bias) {
+    const auto& [norm, attend, bias] = shared;
+    const auto x = norm(rows);
+    return attend(x, x, key_bias, bias);
+  };
+  static constexpr auto map_rows = [](const auto& maps, const auto& rows) {
+    return std::get<1>(maps)(std::get<0>(maps)(rows));
+  };
+  index_t rows_at_a_time(const tensor<B, 3>& m) const { return chunk_rows(m.extent(0), mha.scratch(m.extent(1))); }
+  /// [Heads, i, j]
+  tensor<B, 3> pair_bias(const tensor<B, 3>& z) const {
+    const index_t n = z.extent(1);
+    return permute(chunked(map_rows, std::tuple(layer_norm_z, linear_z), chunk_rows(n, n * (Cz + Heads)), z), {2, 0, 1});
   }
 };
 

@@ -45,8 +45,8 @@ struct outer_product_mean {
   /// m [s, i, Cm], mask [s, i]: the update of z [i, j, Cz], without the residual.
   tensor<B, 3> operator()(const tensor<B, 3>& m, const tensor<B, 2>& mask) const {
     // Both maps at once: a and b are slices of one [s, i, 2 Hidden].
-    const auto weight = concatenate<B, 2>({linear_1.weight, linear_2.weight}, 0);
-    const auto bias = concatenate<B, 1>({linear_1.bias, linear_2.bias}, 0);
+    const auto weight = join(linear_1.weight, linear_2.weight, 0);
+    const auto bias = join(linear_1.bias, linear_2.bias, 0);
     const auto ab = chunked(
         [](const auto& shared, const auto& rows, const auto& present) {
           const auto& [norm, w, b] = shared;

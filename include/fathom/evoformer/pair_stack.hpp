@@ -66,9 +66,26 @@ struct pair_stack {
     }
   }
 
+  /// z + update(which, z, mask, key), in place where nobody else holds z.
+  tensor<B, 3> residual(evoformer_sublayer which, tensor<B, 3> z, const tensor<B, 2>& mask, dropout_key key = {}) const {
+    const bool drops = key.rate > 0 && options.pair_dropout > 0;
+    if (which == evoformer_sublayer::pair_transition)
+      return options.mask_trans ? pair_transition.residual(std::move(z), mask) : pair_transition.residual(std::move(z));
+    if (!drops && which == evoformer_sublayer::triangle_multiplication_outgoing)
+      return tri_mul_out.residual(std::move(z), mask);
+    if (!drops && which == evoformer_sublayer::triangle_multiplication_incoming)
+      return tri_mul_in.residual(std::move(z), mask);
+    if (!drops && which == evoformer_sublayer::triangle_attention_starting)
+      return tri_att_start.residual(std::move(z), mask);
+    if (!drops && which == evoformer_sublayer::triangle_attention_ending)
+      return tri_att_end.residual(std::move(z), mask);
+    const auto more = update(which, z, mask, key);
+    return std::move(z) + more;
+  }
+
   /// z after all sub-layers.
   tensor<B, 3> operator()(tensor<B, 3> z, const tensor<B, 2>& mask, dropout_key key = {}) const {
-    for (const auto which : pair_sublayers) z = std::move(z) + update(which, z, mask, key);
+    for (const auto which : pair_sublayers) z = residual(which, std::move(z), mask, key);
     return z;
   }
   /// With a leading batch axis; every example draws its own dropout.

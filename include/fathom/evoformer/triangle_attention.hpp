@@ -42,23 +42,42 @@ struct triangle_attention {
     else
       return transpose(around_rows(transpose(z, 0, 1), transpose(mask, 0, 1)), 0, 1);
   }
+  /// z + (*this)(z, mask), in place where nobody else holds z.
+  tensor<B, 3> residual(tensor<B, 3> z, const tensor<B, 2>& mask) const {
+    if constexpr (Starting) {
+      return onto_rows(std::move(z), mask);
+    } else {
+      auto columns = transpose(z, 0, 1);
+      z = {};
+      return transpose(onto_rows(std::move(columns), transpose(mask, 0, 1)), 0, 1);
+    }
+  }
   /// With a leading batch axis.
   tensor<B, 4> operator()(const tensor<B, 4>& z, const tensor<B, 3>& mask) const { return batched(*this, z, mask); }
 
  private:
+  static constexpr auto attend_rows = [](const auto& shared, const auto& rows, const auto& key_bias) {
+    const auto& [norm, attend, bias] = shared;
+    const auto x = norm(rows);
+    return attend(x, x, key_bias, bias);
+  };
+  static constexpr auto map_rows = [](const auto& maps, const auto& rows) {
+    return std::get<1>(maps)(std::get<0>(maps)(rows));
+  };
+  index_t rows_at_a_time(const tensor<B, 3>& z) const { return chunk_rows(z.extent(0), mha.scratch(z.extent(1))); }
+  /// [Heads, j, k]
+  tensor<B, 3> pair_bias(const tensor<B, 3>& z) const {
+    const index_t rows = chunk_rows(z.extent(0), z.extent(1) * (C + Heads));
+    return permute(chunked(map_rows, std::tuple(layer_norm, linear), rows, z), {2, 0, 1});
+  }
   tensor<B, 3> around_rows(const tensor<B, 3>& z, const tensor<B, 2>& mask) const {
-    const index_t n = z.extent(1);
-    const auto bias =
-        permute(chunked([](const auto& maps, const auto& rows) { return std::get<1>(maps)(std::get<0>(maps)(rows)); },
-                        std::tuple(layer_norm, linear), chunk_rows(z.extent(0), n * (C + Heads)), z),
-                {2, 0, 1});
-    return chunked(
-        [](const auto& shared, const auto& rows, const auto& key_bias) {
-          const auto& [norm, attend, pair_bias] = shared;
-          const auto x = norm(rows);
-          return attend(x, x, key_bias, pair_bias);
-        },
-        std::tuple(layer_norm, mha, bias), chunk_rows(z.extent(0), mha.scratch(n)), z, mask_bias(mask, options.inf));
+    return chunked(attend_rows, std::tuple(layer_norm, mha, pair_bias(z)), rows_at_a_time(z), z,
+                   mask_bias(mask, options.inf));
+  }
+  tensor<B, 3> onto_rows(tensor<B, 3> z, const tensor<B, 2>& mask) const {
+    const index_t rows = rows_at_a_time(z);
+    const auto shared = std::tuple(layer_norm, mha, pair_bias(z));
+    return chunked_onto(attend_rows, shared, rows, std::move(z), mask_bias(mask, options.inf));
   }
 };
 

@@ -35,8 +35,8 @@ struct triangle_projections {
  private:
   static linear<B, C, 2 * Hidden> joined(const linear<B, C, Hidden>& a, const linear<B, C, Hidden>& b) {
     linear<B, C, 2 * Hidden> both;
-    both.weight = concatenate<B, 2>({a.weight, b.weight}, 0);
-    both.bias = concatenate<B, 1>({a.bias, b.bias}, 0);
+    both.weight = join(a.weight, b.weight, 0);
+    both.bias = join(a.bias, b.bias, 0);
     return both;
   }
 };
@@ -84,26 +84,38 @@ struct triangle_multiplication : detail::triangle_projections<B, C, Hidden, Fuse
 
   /// z [i, j, C], mask [i, j]: the update of z, without the residual.
   tensor<B, 3> operator()(const tensor<B, 3>& z, const tensor<B, 2>& mask) const {
-    const index_t rows = z.extent(0), n = z.extent(1);
-    const auto ab = chunked(
-        [](const auto& shared, const auto& z_rows, const auto& present) {
-          const auto& [norm, project, project_gate] = shared;
-          const auto x = norm(z_rows);
-          return gate(project_gate(x), project(x)) * unsqueeze(present, 2);
-        },
-        std::tuple(layer_norm_in, this->projection(), this->projection_gate()),
-        chunk_rows(rows, n * (C + 8 * Hidden)), z, mask);
-    const auto a = slice(ab, 2, 0, Hidden), b = slice(ab, 2, Hidden, 2 * Hidden);
-    const auto x = Outgoing ? triangle(a, b) : triangle(transpose(a, 0, 1), transpose(b, 0, 1));
-    return chunked(
-        [](const auto& shared, const auto& z_rows, const auto& x_rows) {
-          const auto& [norm_in, norm_out, gate_map, out] = shared;
-          return gate(gate_map(norm_in(z_rows)), out(norm_out(x_rows)));
-        },
-        std::tuple(layer_norm_in, layer_norm_out, linear_g, linear_z), chunk_rows(rows, n * (4 * C + Hidden)), z, x);
+    return chunked(gated_rows, out_maps(), rows_at_a_time(z), z, contraction(z, mask));
+  }
+  /// z + (*this)(z, mask), in place where nobody else holds z.
+  tensor<B, 3> residual(tensor<B, 3> z, const tensor<B, 2>& mask) const {
+    const auto x = contraction(z, mask);
+    const index_t rows = rows_at_a_time(z);
+    return chunked_onto(gated_rows, out_maps(), rows, std::move(z), x);
   }
   /// With a leading batch axis.
   tensor<B, 4> operator()(const tensor<B, 4>& z, const tensor<B, 3>& mask) const { return batched(*this, z, mask); }
+
+ private:
+  static constexpr auto projected_rows = [](const auto& shared, const auto& z_rows, const auto& present) {
+    const auto& [norm, project, project_gate] = shared;
+    const auto x = norm(z_rows);
+    return gate(project_gate(x), project(x)) * unsqueeze(present, 2);
+  };
+  static constexpr auto gated_rows = [](const auto& shared, const auto& z_rows, const auto& x_rows) {
+    const auto& [norm_in, norm_out, gate_map, out] = shared;
+    return gate(gate_map(norm_in(z_rows)), out(norm_out(x_rows)));
+  };
+  auto out_maps() const { return std::tuple(layer_norm_in, layer_norm_out, linear_g, linear_z); }
+  static index_t rows_at_a_time(const tensor<B, 3>& z) {
+    return chunk_rows(z.extent(0), z.extent(1) * (4 * C + Hidden));
+  }
+  /// sum_k a[i, k] b[j, k], or that of the incoming edges: [i, j, Hidden]
+  tensor<B, 3> contraction(const tensor<B, 3>& z, const tensor<B, 2>& mask) const {
+    const auto ab = chunked(projected_rows, std::tuple(layer_norm_in, this->projection(), this->projection_gate()),
+                            chunk_rows(z.extent(0), z.extent(1) * (C + 8 * Hidden)), z, mask);
+    const auto a = slice(ab, 2, 0, Hidden), b = slice(ab, 2, Hidden, 2 * Hidden);
+    return Outgoing ? triangle(a, b) : triangle(transpose(a, 0, 1), transpose(b, 0, 1));
+  }
 };
 
 template <backend B, index_t C, index_t Hidden, bool Fused = false>

@@ -33,16 +33,20 @@ struct transition {
 
   /// x [r, n, C]: the update [r, n, C], unmasked.
   tensor<B, 3> operator()(const tensor<B, 3>& x) const {
-    return chunked([](const auto& self, const auto& rows) { return self.rows_update(rows); }, *this,
-                   rows_at_a_time(x), x);
+    return chunked(plain_rows, *this, rows_at_a_time(x), x);
   }
   /// x [r, n, C], mask [r, n]: the update [r, n, C].
   tensor<B, 3> operator()(const tensor<B, 3>& x, const tensor<B, 2>& mask) const {
-    return chunked(
-        [](const auto& self, const auto& rows, const auto& present) {
-          return self.rows_update(rows) * unsqueeze(present, 2);
-        },
-        *this, rows_at_a_time(x), x, mask);
+    return chunked(masked_rows, *this, rows_at_a_time(x), x, mask);
+  }
+  /// x + (*this)(x) and x + (*this)(x, mask), in place where nobody else holds x.
+  tensor<B, 3> residual(tensor<B, 3> x) const {
+    const index_t rows = rows_at_a_time(x);
+    return chunked_onto(plain_rows, *this, rows, std::move(x));
+  }
+  tensor<B, 3> residual(tensor<B, 3> x, const tensor<B, 2>& mask) const {
+    const index_t rows = rows_at_a_time(x);
+    return chunked_onto(masked_rows, *this, rows, std::move(x), mask);
   }
   /// With a leading batch axis.
   tensor<B, 4> operator()(const tensor<B, 4>& x, const tensor<B, 3>& mask) const {
@@ -53,6 +57,10 @@ struct transition {
   tensor<B, 3> rows_update(const tensor<B, 3>& x) const { return linear_2(relu(linear_1(layer_norm(x)))); }
 
  private:
+  static constexpr auto plain_rows = [](const auto& self, const auto& rows) { return self.rows_update(rows); };
+  static constexpr auto masked_rows = [](const auto& self, const auto& rows, const auto& present) {
+    return self.rows_update(rows) * unsqueeze(present, 2);
+  };
   static index_t rows_at_a_time(const tensor<B, 3>& x) {
     return chunk_rows(x.extent(0), x.extent(1) * (2 * N + 3) * C);
   }

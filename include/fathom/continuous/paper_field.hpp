@@ -173,7 +173,7 @@ struct evoformer_ode_func {
         [](const auto& shared, const auto& rows) {
           const auto& [norm, a, b] = shared;
           const auto x = norm(rows);
-          return concatenate(std::vector{a(x), b(x)}, 2);
+          return join(a(x), b(x), 2);
         },
         std::tuple(outer_norm, outer_proj_a, outer_proj_b), chunk_rows(s, n * (c_m + 4 * c_outer)), m);
     const auto by_residue = [&](index_t from) { return transpose(slice(ab, 2, from, from + c_outer), 0, 1); };
@@ -190,7 +190,7 @@ struct evoformer_ode_func {
         [](const auto& shared, const auto& rows) {
           const auto& [norm, a, b] = shared;
           const auto x = norm(rows);
-          return concatenate(std::vector{sigmoid(a(x)), sigmoid(b(x))}, 2);
+          return join(sigmoid(a(x)), sigmoid(b(x)), 2);
         },
         std::tuple(tri_norm, tri_proj_a, tri_proj_b), chunk_rows(n, n * (c_z + 6 * hidden)), z);
     const auto x = triangle(slice(ab, 2, 0, hidden), transpose(slice(ab, 2, hidden, 2 * hidden), 0, 1));

@@ -7,14 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <fathom/core/memory.hpp>
+#include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace fathom::cpu_kernels {
 
 /// Blocks cut from segments of the system's memory: the smallest free piece that is large enough is split, and neighbours
 /// that are free again become one. Segments without a block in use are kept as long as all of them together do not pass
-/// the most bytes ever in use. Thread-safe.
+/// the most bytes ever in use by more than an eighth and a megabyte. Thread-safe.
 class block_cache {
  public:
   struct block {
@@ -61,7 +63,7 @@ class block_cache {
       join_next(previous);
       number = previous;
     }
-    if (total_ > most_used_ && is_segment(number)) drop(number);
+    if (total_ > bound() && is_segment(number)) drop(number);
   }
 
   /// Returns everything that is kept to the system.
@@ -83,6 +85,8 @@ class block_cache {
     bool free = false;
   };
 
+  /// Most that segments may take together: what was once in use, and some room for what does not fit exactly.
+  std::size_t bound() const { return most_used_ + most_used_ / 8 + (std::size_t(1) << 20); }
   void count_free(std::int64_t bytes) { memory_counter::add_idle(bytes); }
   bool is_segment(std::uint32_t number) const {
     return pieces_[number].free && pieces_[number].previous == nothing && pieces_[number].next == nothing;
@@ -127,7 +131,7 @@ class block_cache {
     forget(other);
   }
   std::uint32_t add_segment(std::size_t bytes) {
-    shrink_to(most_used_ > bytes ? most_used_ - bytes : 0);
+    shrink_to(bound() > bytes ? bound() - bytes : 0);
     piece p;
     try {
       p.data = static_cast<std::byte*>(memory::allocate(bytes));
@@ -164,6 +168,41 @@ class block_cache {
   std::vector<piece> pieces_;
   std::vector<std::uint32_t> spare_;
   std::size_t total_ = 0, used_ = 0, most_used_ = 0;
+};
+
+/// Puts the counts of a std::shared_ptr in front of the storage it owns, so that a tensor costs no call of the heap;
+/// the block goes back when the last owner lets go.
+template <class T>
+class owner_in_block {
+ public:
+  using value_type = T;
+  /// Bytes kept free for it at the start of a block.
+  static constexpr std::size_t size = 128;
+
+  owner_in_block(std::shared_ptr<block_cache> cache, const block_cache::block& b)
+      : cache_(std::move(cache)), block_(b) {}
+  template <class U>
+  owner_in_block(const owner_in_block<U>& other) : cache_(other.cache_), block_(other.block_) {}
+
+  T* allocate(std::size_t) const {
+    static_assert(sizeof(T) <= size && alignof(T) <= memory::default_alignment);
+    return static_cast<T*>(block_.data);
+  }
+  void deallocate(T*, std::size_t) const { cache_->give_back(block_); }
+  template <class U>
+  bool operator==(const owner_in_block<U>& other) const {
+    return block_.data == other.block_.data;
+  }
+
+ private:
+  template <class>
+  friend class owner_in_block;
+  std::shared_ptr<block_cache> cache_;
+  block_cache::block block_;
+};
+/// The deleter that belongs to it.
+struct leave_alone {
+  void operator()(const void*) const {}
 };
 
 }  // namespace fathom::cpu_kernels

@@ -67,10 +67,12 @@ class cpu {
 
   template <class U>
   std::shared_ptr<U> allocate(index_t n) const {
+    using inside = cpu_kernels::owner_in_block<U>;
     const std::size_t bytes = static_cast<std::size_t>(std::max<index_t>(n, 1)) * sizeof(U);
     const auto& blocks = context_->blocks;
-    const cpu_kernels::block_cache::block taken = blocks->take(bytes);
-    return std::shared_ptr<U>(static_cast<U*>(taken.data), [blocks, taken](U*) { blocks->give_back(taken); });
+    const cpu_kernels::block_cache::block taken = blocks->take(bytes + inside::size);
+    U* const data = reinterpret_cast<U*>(static_cast<std::byte*>(taken.data) + inside::size);
+    return std::shared_ptr<U>(data, cpu_kernels::leave_alone{}, inside(blocks, taken));
   }
   template <class U>
   void upload(U* to, const U* from, index_t n) const {

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <vector>
 
+#include <fathom/ode/adams.hpp>
 #include <fathom/ode/explicit_rk.hpp>
+#include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/solve.hpp>
+#include <fathom/ode/splitting.hpp>
 
 #include "problems.hpp"
 
@@ -51,6 +54,66 @@ TEST_CASE("ode: full dense output has the method's order") {
   CHECK(inside_slope<ode::dopri8>(6, full) > 7);
   CHECK(inside_error<ode::dopri5>(16, full) < inside_error<ode::dopri5>(16, ode::interpolation::natural));
   CHECK(inside_slope<ode::dopri5>(16, ode::interpolation::linear) < 2.3);
+}
+
+TEST_CASE("ode: Adams methods have their own order inside the steps, for no evaluation") {
+  const auto natural = ode::interpolation::natural, full = ode::interpolation::full;
+  CHECK(inside_slope<ode::adams_bashforth<2>>(128, natural) > 1.85);
+  CHECK(inside_slope<ode::adams_bashforth<3>>(128, natural) > 2.85);
+  CHECK(inside_slope<ode::adams_bashforth<4>>(128, natural) > 3.85);
+  CHECK(inside_slope<ode::adams_bashforth<6, ode::dopri8>>(128, full) > 5.85);
+  CHECK(inside_slope<ode::adams_bashforth_moulton<4>>(128, natural) > 3.85);
+  CHECK(inside_slope<ode::adams_bashforth_moulton<5, ode::dopri8>>(128, full) > 4.85);
+  CHECK(inside_slope<ode::adams_bashforth_moulton<7, ode::dopri8>>(64, full) > 6.85);
+  const auto count = [](std::vector<double> at) {
+    return ode::solve(detest_a3{}, 1.0, {0, 4}, ode::adams_bashforth<5>{}, ode::fixed_steps{40}, {.save_at = at})
+        .stats.evaluations;
+  };
+  CHECK(count({}) == count({1.03, 1.07, 2.01, 3.99}));
+  // At the end of a step the weights are the method's.
+  const auto explicit_weights = ode::detail::adams_interpolation_weights<11>(1, 0);
+  const auto implicit_weights = ode::detail::adams_interpolation_weights<8>(1, 1);
+  for (std::size_t j = 0; j < 11; ++j)
+    CHECK(explicit_weights[j] == doctest::Approx(ode::detail::adams_weights<11>(false)[j]).epsilon(1e-12));
+  for (std::size_t j = 0; j < 8; ++j)
+    CHECK(implicit_weights[j] == doctest::Approx(ode::detail::adams_weights<8>(true)[j]).epsilon(1e-12));
+}
+
+TEST_CASE("ode: implicit and splitting methods have their order inside the steps") {
+  const auto natural = ode::interpolation::natural, full = ode::interpolation::full;
+  CHECK(inside_slope<ode::implicit_euler>(128, natural) > 0.85);
+  CHECK(inside_slope<ode::trapezoid>(64, natural) > 1.85);
+  CHECK(inside_slope<ode::sdirk2>(64, natural) > 1.85);
+  CHECK(inside_slope<ode::radau_iia3>(64, natural) > 2.85);
+  CHECK(inside_slope<ode::kvaerno3>(64, natural) > 2.85);
+  CHECK(inside_slope<ode::gauss_legendre4>(16, full) > 3.8);
+  CHECK(inside_slope<ode::radau_iia5>(16, full) > 4.8);
+  CHECK(inside_slope<ode::gauss_legendre6>(8, full) > 5.5);
+  CHECK(inside_slope<ode::strang>(64, natural) > 1.85);
+}
+
+TEST_CASE("ode: fixed steps end on jumps and on given times, wherever those lie") {
+  const auto kicked = [](double t, double) { return t < 0.47 ? 1.0 : -2.0; };
+  const auto check = [&](auto solver, const auto& control) {
+    const auto s = ode::solve(kicked, 0.0, {0, 1}, solver, control, {.jump_times = {0.47}, .record_steps = true});
+    CHECK(s.y1 == doctest::Approx(0.47 - 2 * 0.53).epsilon(1e-13));
+    bool met = false;
+    for (const auto& step : s.steps) met = met || step.t1 == 0.47;
+    CHECK(met);
+    CHECK(s.steps.back().t1 == 1.0);
+    for (std::size_t n = 1; n < s.steps.size(); ++n) CHECK(s.steps[n].t == s.steps[n - 1].t1);
+  };
+  check(ode::rk4{}, ode::fixed_steps{7});
+  check(ode::rk4{}, ode::fixed_step{0.3});
+  check(ode::dopri5{}, ode::fixed_grid{{0, 0.2, 0.9, 1}});
+  check(ode::adams_bashforth<4>{}, ode::fixed_steps{20});
+  check(ode::trapezoid{}, ode::fixed_steps{3});
+  const auto at = ode::solve(detest_a3{}, 1.0, {2, 0}, ode::rk4{}, ode::fixed_steps{4},
+                             {.step_times = {0.3, 1.5, 1.2}, .record_steps = true});
+  REQUIRE(at.steps.size() == 6);  // 1.5 is the end of a step anyway
+  CHECK(at.steps[1].t1 == 1.2);
+  CHECK(at.steps[4].t1 == 0.3);
+  CHECK(at.t1 == 0);
 }
 
 TEST_CASE("ode: polynomials are recovered inside a step, and the ends exactly") {

@@ -94,9 +94,11 @@ struct adams_method {
     w.end_ready = false;
   }
 
+  /// To order 3 cubic Hermite, above the polynomial that the method itself integrates: order N without an evaluation.
+  /// In the first steps what the start has.
   template <class Eval, class Y>
-  static void interpolate(Eval& f, double, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
-                          dense_cache<Y>&, double theta, interpolation kind, Y& out) {
+  static void interpolate(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
+                          dense_cache<Y>& cache, double theta, interpolation kind, Y& out) {
     if (theta == 0 || theta == 1) {
       out = theta == 0 ? y : y1;
       return;
@@ -104,6 +106,12 @@ struct adams_method {
     if (kind == interpolation::linear || N == 1) {
       state_traits<Y>::combine(out, y, std::array<double, 2>{theta, -theta}, std::array<const Y*, 2>{&y1, &y});
       return;
+    }
+    if constexpr (N > 3) {
+      if (w.known == depth)
+        return integrate(std::make_index_sequence<depth>{},
+                         adams_interpolation_weights<depth>(theta, Corrected ? 1 : 0), out, y, h, w);
+      if (kind == interpolation::full) return Start::interpolate(f, t, h, t1, y, y1, w.start, cache, theta, kind, out);
     }
     if (!w.end_ready) f(t1, y1, w.slope);
     w.end_ready = true;
@@ -122,6 +130,14 @@ struct adams_method {
                   const Y& y, double h, const workspace<Y>& w) {
     state_traits<Y>::combine(out, y, std::array<double, sizeof...(J)>{h * weights[J]...},
                              std::array<const Y*, sizeof...(J)>{&w.past(J + skip)...});
+  }
+  /// out = y + h sum_j w_j f_j, the first slope of a corrected method being that at the predicted point.
+  template <std::size_t... J, class Y>
+  static void integrate(std::index_sequence<J...>, const std::array<double, sizeof...(J)>& weights, Y& out, const Y& y,
+                        double h, const workspace<Y>& w) {
+    const auto slope = [&](std::size_t j) { return !Corrected ? &w.past(j) : j == 0 ? &w.slope : &w.past(j - 1); };
+    state_traits<Y>::combine(out, y, std::array<double, sizeof...(J)>{h * weights[J]...},
+                             std::array<const Y*, sizeof...(J)>{slope(J)...});
   }
   /// y1 = y + h (w_0 f(t1, predicted) + w_1 f_n + ... ), order N.
   template <class Y>

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <fathom/core/config.hpp>
+#include <fathom/ode/state.hpp>
+#include <fathom/ode/tableau.hpp>
 
 namespace fathom::ode {
 
@@ -76,6 +78,79 @@ std::array<double, M> interior_nodes() {
   for (std::size_t m = 0; m < M; ++m)
     nodes[m] = 0.5 - 0.5 * std::cos(3.14159265358979323846 * static_cast<double>(m + 1) / static_cast<double>(M + 1));
   return nodes;
+}
+
+/// Interpolants of rising order, from a free one of order Natural to Order: slopes taken on the interpolant of order q
+/// make one of order q + 1. `base(theta, out)` is the free one; f0 and f1 are the slopes at the ends.
+template <int Natural, int Order>
+struct raised_interpolant {
+  static_assert(Natural >= 3 && Order >= Natural);
+  static constexpr std::size_t half = Order > 3 ? static_cast<std::size_t>(Order - 3) : 1;
+
+  template <class Eval, class Y, class Base>
+  static void evaluate(Eval& f, double t, double h, const Y& y, const Y& y1, const Y& f0, const Y& f1,
+                       dense_cache<Y>& cache, Y& scratch, double theta, Y& out, const Base& base) {
+    if (cache.slopes.empty()) cache.slopes.assign(half * 2, y);
+    static_for<static_cast<std::size_t>(Natural) + 1, static_cast<std::size_t>(Order) + 1>([&](auto level) {
+      constexpr std::size_t q = decltype(level)::value;
+      constexpr std::size_t nodes = q - 3;
+      if (cache.level >= static_cast<int>(q)) return;
+      // Slopes of this level go to the half that does not hold the last level's.
+      const std::size_t first = (q % 2) * half;
+      const auto x = interior_nodes<nodes>();
+      for (std::size_t m = 0; m < nodes; ++m) {
+        at_level<q - 1>(h, y, y1, f0, f1, cache, x[m], scratch, base);
+        f(t + x[m] * h, scratch, cache.slopes[first + m]);
+      }
+      cache.level = static_cast<int>(q);
+    });
+    at_level<static_cast<std::size_t>(Order)>(h, y, y1, f0, f1, cache, theta, out, base);
+  }
+
+ private:
+  template <std::size_t Level, class Y, class Base>
+  static void at_level(double h, const Y& y, const Y& y1, const Y& f0, const Y& f1, const dense_cache<Y>& cache,
+                       double theta, Y& out, const Base& base) {
+    if constexpr (Level <= static_cast<std::size_t>(Natural)) {
+      base(theta, out);
+    } else {
+      constexpr std::size_t nodes = Level - 3;
+      const std::size_t first = (Level % 2) * half;
+      const auto p = hermite_birkhoff<nodes>(theta, interior_nodes<nodes>());
+      std::array<double, nodes + 4> c;
+      std::array<const Y*, nodes + 4> s;
+      c[0] = p[0] - 1, s[0] = &y;
+      c[1] = p[1], s[1] = &y1;
+      c[2] = h * p[2], s[2] = &f0;
+      c[3] = h * p[3], s[3] = &f1;
+      for (std::size_t m = 0; m < nodes; ++m) {
+        c[4 + m] = h * p[4 + m];
+        s[4 + m] = &cache.slopes[first + m];
+      }
+      state_traits<Y>::combine(out, y, c, s);
+    }
+  }
+};
+
+/// y(t + theta h) = y + h sum_j w_j f(t + (first - j) h): the integral from 0 to theta of the polynomial through N
+/// equally spaced slopes, the latest at `first` (0 or 1). At theta = 1 these are the weights of the Adams methods.
+template <std::size_t N>
+std::array<double, N> adams_interpolation_weights(double theta, int first) {
+  // Six points of Gauss integrate degree 11 exactly.
+  constexpr std::array<double, 3> x{0.2386191860831969086, 0.6612093864662645136, 0.9324695142031520278},
+      weight{0.4679139345726910473, 0.3607615730481386076, 0.1713244923791703450};
+  std::array<double, N> w{};
+  for (std::size_t q = 0; q < 6; ++q) {
+    const double s = 0.5 * theta * (1 + (q % 2 == 0 ? x[q / 2] : -x[q / 2]));
+    for (std::size_t j = 0; j < N; ++j) {
+      const double node = first - static_cast<double>(j);
+      double lagrange = 1;
+      for (std::size_t k = 0; k < N; ++k)
+        if (k != j) lagrange *= (s - first + static_cast<double>(k)) / (node - first + static_cast<double>(k));
+      w[j] += 0.5 * theta * weight[q / 2] * lagrange;
+    }
+  }
+  return w;
 }
 
 }  // namespace detail

@@ -143,7 +143,12 @@ struct explicit_rk {
     }
     if (kind == interpolation::linear) return linear(y, y1, theta, out);
     if constexpr (order > natural_order)
-      if (kind == interpolation::full) return full(f, t, h, t1, y, y1, w, cache, theta, out);
+      if (kind == interpolation::full) {
+        const Y& f1 = end_slope(f, t1, y1, w);
+        return detail::raised_interpolant<natural_order, order>::evaluate(
+            f, t, h, y, y1, w.k[0], f1, cache, w.stage, theta, out,
+            [&](double x, Y& to) { natural(f, t1, h, y, y1, w, x, to); });
+      }
     natural(f, t1, h, y, y1, w, theta, out);
   }
 
@@ -237,51 +242,6 @@ struct explicit_rk {
     weights[stages + 1] = p[0] + p[2] - 1;
     weights[stages + 2] = p[1];
     return weights;
-  }
-
-  /// Raises the degree one at a time: slopes taken on the interpolant of order q make one of order q + 1.
-  template <class Eval, class Y>
-  static void full(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
-                   dense_cache<Y>& cache, double theta, Y& out) {
-    if (cache.slopes.empty()) cache.slopes.assign(static_cast<std::size_t>(order - 3) * 2, y);
-    detail::static_for<static_cast<std::size_t>(natural_order) + 1, static_cast<std::size_t>(order) + 1>(
-        [&](auto level) {
-          constexpr std::size_t q = decltype(level)::value;
-          constexpr std::size_t nodes = q - 3;
-          if (cache.level >= static_cast<int>(q)) return;
-          // Slopes of this level go to the half that does not hold the last level's.
-          const std::size_t base = (q % 2) * static_cast<std::size_t>(order - 3);
-          const auto x = detail::interior_nodes<nodes>();
-          for (std::size_t m = 0; m < nodes; ++m) {
-            at_level<q - 1>(f, t1, h, y, y1, w, cache, x[m], w.stage);
-            f(t + x[m] * h, w.stage, cache.slopes[base + m]);
-          }
-          cache.level = static_cast<int>(q);
-        });
-    at_level<static_cast<std::size_t>(order)>(f, t1, h, y, y1, w, cache, theta, out);
-  }
-
-  template <std::size_t Level, class Eval, class Y>
-  static void at_level(Eval& f, double t1, double h, const Y& y, const Y& y1, workspace<Y>& w, dense_cache<Y>& cache,
-                       double theta, Y& out) {
-    if constexpr (Level <= static_cast<std::size_t>(natural_order)) {
-      natural(f, t1, h, y, y1, w, theta, out);
-    } else {
-      constexpr std::size_t nodes = Level - 3;
-      const std::size_t base = (Level % 2) * static_cast<std::size_t>(order - 3);
-      const auto p = detail::hermite_birkhoff<nodes>(theta, detail::interior_nodes<nodes>());
-      std::array<double, nodes + 4> c;
-      std::array<const Y*, nodes + 4> s;
-      c[0] = p[0] - 1, s[0] = &y;
-      c[1] = p[1], s[1] = &y1;
-      c[2] = h * p[2], s[2] = &w.k[0];
-      c[3] = h * p[3], s[3] = &end_slope(f, t1, y1, w);
-      for (std::size_t m = 0; m < nodes; ++m) {
-        c[4 + m] = h * p[4 + m];
-        s[4 + m] = &cache.slopes[base + m];
-      }
-      state_traits<Y>::combine(out, y, c, s);
-    }
   }
 };
 

@@ -135,10 +135,10 @@ struct implicit_rk {
     w.first_ready = false;
   }
 
-  /// Linear for order 1, else cubic Hermite.
+  /// Linear for order 1, else cubic Hermite, which `full` raises to the method's order.
   template <class Eval, class Y>
-  static void interpolate(Eval& f, double, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
-                          dense_cache<Y>&, double theta, interpolation kind, Y& out) {
+  static void interpolate(Eval& f, double t, double h, double t1, const Y& y, const Y& y1, workspace<Y>& w,
+                          dense_cache<Y>& cache, double theta, interpolation kind, Y& out) {
     if (theta == 0 || theta == 1) {
       out = theta == 0 ? y : y1;
       return;
@@ -149,9 +149,16 @@ struct implicit_rk {
     }
     if (!w.end_ready) f(t1, y1, w.end_slope);
     w.end_ready = true;
-    const auto p = detail::cubic_hermite(theta);
-    state_traits<Y>::combine(out, y, std::array<double, 4>{p[0] - 1, p[1], h * p[2], h * p[3]},
-                             std::array<const Y*, 4>{&y, &y1, &w.first, &w.end_slope});
+    const auto cubic = [&](double x, Y& to) {
+      const auto p = detail::cubic_hermite(x);
+      state_traits<Y>::combine(to, y, std::array<double, 4>{p[0] - 1, p[1], h * p[2], h * p[3]},
+                               std::array<const Y*, 4>{&y, &y1, &w.first, &w.end_slope});
+    };
+    if constexpr (order > 3)
+      if (kind == interpolation::full)
+        return detail::raised_interpolant<3, order>::evaluate(f, t, h, y, y1, w.first, w.end_slope, cache, w.moved,
+                                                              theta, out, cubic);
+    cubic(theta, out);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,25 @@ inline std::vector<double> times_between(const std::vector<double>& list, double
   if (to < from) std::reverse(inside.begin(), inside.end());
   inside.erase(std::unique(inside.begin(), inside.end()), inside.end());
   return inside;
+}
+
+/// Times where steps must end, in the order of integration; `jump`: the field has a discontinuity there.
+struct forced_stop {
+  double t;
+  bool jump;
+};
+inline std::vector<forced_stop> forced_stops(const std::vector<double>& steps, const std::vector<double>& jumps,
+                                             double t0, double t1) {
+  std::vector<forced_stop> stops;
+  for (const double t : times_between(steps, t0, t1)) stops.push_back({t, false});
+  for (const double t : times_between(jumps, t0, t1)) stops.push_back({t, true});
+  std::sort(stops.begin(), stops.end(), [&](const forced_stop& a, const forced_stop& b) {
+    if (a.t == b.t) return a.jump && !b.jump;
+    return t1 < t0 ? a.t > b.t : a.t < b.t;
+  });
+  stops.erase(std::unique(stops.begin(), stops.end(), [](const auto& a, const auto& b) { return a.t == b.t; }),
+              stops.end());
+  return stops;
 }
 
 template <class Field, class Y, class Solver>
@@ -120,7 +140,7 @@ class integration {
     if (at_.t == t1_) return finish(status::success);
     long step = 1;
     if constexpr (small_state<Y> && requires { Solver::stages; }) {
-      if (!watched_ && !limited_ && option_.jump_times.empty()) {
+      if (!watched_ && !limited_ && option_.jump_times.empty() && option_.step_times.empty()) {
         const long run = std::min(n - 1, (most - at_.f.count) / static_cast<long>(Solver::stages));
         const long done = burst_fixed<Solver>(at_.f, at_.y, at_.work, begin, h, run, option_.check_finite);
         if (done > 0) {
@@ -137,28 +157,41 @@ class integration {
         [&](long k) { return k == n ? last_h : h; });
   }
 
-  /// Steps first ... last: step n ends at time_of(n) and has the length length_of(n).
+  /// Steps first ... last: step n ends at time_of(n) and has the length length_of(n). One that would pass over a time
+  /// where steps must end is taken in pieces.
   template <class TimeOf, class LengthOf>
   solution<Y> along(long last, long first, const TimeOf& time_of, const LengthOf& length_of) {
-    const long most = option_.max_evaluations > 0 ? option_.max_evaluations : std::numeric_limits<long>::max();
-    const auto jumps = times_between(option_.jump_times, at_.t, t1_);
-    std::size_t jump = 0;
+    const auto stops = forced_stops(option_.step_times, option_.jump_times, at_.t, t1_);
+    std::size_t stop = 0;
     for (long step = first; step <= last; ++step) {
-      const double length = length_of(step);
+      double length = length_of(step);
       const double end = time_of(step);
-      if (at_.f.count >= most) return fail(status::max_evaluations, length);
-      if (limited_ && too_late()) return fail(status::wall_time, length);
-      const bool jumps_here = jump < jumps.size() && direction_ * (jumps[jump] - end) <= 1e-9 * std::abs(length);
-      if (!solver_.step(at_.f, at_.t, length, jumps_here ? before(end) : end, at_.y, at_.next, at_.work))
-        return fail(status::newton_failed, length);
-      if (option_.check_finite && !traits::finite(at_.next)) return fail(status::non_finite, length);
-      if (const auto s = advance(end, length, jumps_here ? before(end) : end); s != status::success) return finish(s);
-      if (jumps_here) {
-        solver_.restart(at_.work);
-        ++jump;
+      const double rounding = 1e-9 * std::abs(length);
+      for (; stop < stops.size() && direction_ * (end - stops[stop].t) > rounding; ++stop) {
+        if (direction_ * (stops[stop].t - at_.t) <= rounding) continue;
+        if (auto over = fixed_step_to(stops[stop].t, stops[stop].t - at_.t, stops[stop].jump)) return std::move(*over);
+        length = end - at_.t;
       }
+      bool jumps_here = false;
+      for (; stop < stops.size() && direction_ * (stops[stop].t - end) <= rounding; ++stop)
+        jumps_here = jumps_here || stops[stop].jump;
+      if (auto over = fixed_step_to(end, length, jumps_here)) return std::move(*over);
     }
     return finish(status::success);
+  }
+
+  /// One step; how the solve ended, if it did.
+  std::optional<solution<Y>> fixed_step_to(double end, double length, bool jumps_here) {
+    if (option_.max_evaluations > 0 && at_.f.count >= option_.max_evaluations)
+      return fail(status::max_evaluations, length);
+    if (limited_ && too_late()) return fail(status::wall_time, length);
+    const double stage_end = jumps_here ? before(end) : end;
+    if (!solver_.step(at_.f, at_.t, length, stage_end, at_.y, at_.next, at_.work))
+      return fail(status::newton_failed, length);
+    if (option_.check_finite && !traits::finite(at_.next)) return fail(status::non_finite, length);
+    if (const auto s = advance(end, length, stage_end); s != status::success) return finish(s);
+    if (jumps_here) solver_.restart(at_.work);
+    return std::nullopt;
   }
 
   /// Books an accepted step that ends at `end`: saved values, events, observer, the method's memory. Returns success

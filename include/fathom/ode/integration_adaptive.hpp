@@ -33,25 +33,6 @@ leaf_error rounding_error(const error_measure<Y>& norm, const Y& y, const Y& slo
   return slopes.square > state.square ? slopes : state;
 }
 
-/// Times where steps must end, in the order of integration; `jump`: the field has a discontinuity there.
-struct forced_stop {
-  double t;
-  bool jump;
-};
-inline std::vector<forced_stop> forced_stops(const std::vector<double>& steps, const std::vector<double>& jumps,
-                                             double t0, double t1) {
-  std::vector<forced_stop> stops;
-  for (const double t : times_between(steps, t0, t1)) stops.push_back({t, false});
-  for (const double t : times_between(jumps, t0, t1)) stops.push_back({t, true});
-  std::sort(stops.begin(), stops.end(), [&](const forced_stop& a, const forced_stop& b) {
-    if (a.t == b.t) return a.jump && !b.jump;
-    return t1 < t0 ? a.t > b.t : a.t < b.t;
-  });
-  stops.erase(std::unique(stops.begin(), stops.end(), [](const auto& a, const auto& b) { return a.t == b.t; }),
-              stops.end());
-  return stops;
-}
-
 /// An adaptive solve one trial step at a time: while (propose()) judge(attempt()). Whoever solves several samples at
 /// once makes the attempts of all of them together.
 template <class Field, class Y, class Solver>

@@ -2,7 +2,9 @@
 // Everything that a training run depends on, as data: it goes into checkpoints and comes from text, key by key.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>

@@ -2,6 +2,7 @@
 // The training step: gradients of a batch's samples on several threads, clipped, summed in order, then Adam and averages.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>

@@ -2,6 +2,7 @@
 // How well a model folds chains that it was not trained on.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>

@@ -78,8 +78,9 @@ json depth_of(const fold_arguments& arguments, const fold_outcome& outcome) {
     depth["note"] = "This model is a stack of blocks: its depth is not integrated.";
     return depth;
   }
-  std::string note = text("%ld evaluations of the field in %ld passes, %ld steps of %s", stats.evaluations,
-                          *arguments.recycles + 1, stats.accepted, arguments.solver->c_str());
+  const long passes = *arguments.recycles + 1;
+  std::string note = text("%ld evaluations of the field in %ld %s, %ld steps of %s", stats.evaluations, passes,
+                          passes == 1 ? "pass" : "passes", stats.accepted, arguments.solver->c_str());
   if (stats.rejected > 0) note += text(" and %ld rejected ones (crosses)", stats.rejected);
   note += ". Blue: how far a step moves the pair representation, as a share of its size.";
   if (estimates) note += " Red: the error that the method estimates for the step.";

@@ -50,10 +50,16 @@ inline std::vector<point> leading_axes(const host_tensor<double>& a, int iterati
 
 }  // namespace detail
 
+struct embedding_options {
+  int iterations = 1000;
+  double locality = 4;  ///< 0: all pairs count the same; k: as target^-k
+};
+
 /// N points whose distances approximate `target` [N, N] (symmetric, Angstrom): classical scaling (Torgerson 1952), then
-/// `iterations` of stress majorisation (de Leeuw 1977), which never raise sum (|x_i - x_j| - target_ij)^2. The image is
-/// the one whose CA torsions lean to the right. Throws shape_error for a matrix that is not square.
-inline std::vector<point> embed_distances(const host_tensor<double>& target, int iterations = 300) {
+/// majorisation (de Leeuw 1977), point by point, of the stress sum_ij target_ij^-locality (|x_i - x_j| - target_ij)^2,
+/// which no iteration raises. The image is the one whose CA torsions lean to the right. Throws shape_error for a matrix
+/// that is not square.
+inline std::vector<point> embed_distances(const host_tensor<double>& target, const embedding_options& options = {}) {
   if (target.rank() != 2 || target.shape[0] != target.shape[1])
     throw shape_error(fathom::detail::concat("embed_distances: expected [N, N], got ", to_string_extents(target.shape)));
   const index_t n = target.shape[0];
@@ -72,18 +78,24 @@ inline std::vector<point> embed_distances(const host_tensor<double>& target, int
       inner(i, j) = -0.5 * (target(i, j) * target(i, j) - row[static_cast<std::size_t>(i)] -
                             row[static_cast<std::size_t>(j)] + all);
   auto x = detail::leading_axes(inner, 100);
-  std::vector<point> next(x.size());
-  for (int turn = 0; turn < iterations; ++turn) {
+  // One point after the other goes to the minimum of a parabola that lies above the stress and touches it here.
+  host_tensor<double> weight({n, n});
+  for (index_t i = 0; i < n; ++i)
+    for (index_t j = 0; j < n; ++j)
+      if (i != j && target(i, j) > 0) weight(i, j) = std::pow(target(i, j), -options.locality);
+  for (int turn = 0; turn < options.iterations; ++turn)
     for (std::size_t i = 0; i < x.size(); ++i) {
       point sum{0, 0, 0};
+      double all_weights = 0;
       for (std::size_t j = 0; j < x.size(); ++j) {
-        const double d = i == j ? 0.0 : distance(x[i], x[j]);
-        if (d > 1e-12) sum = sum + (target(static_cast<index_t>(i), static_cast<index_t>(j)) / d) * (x[i] - x[j]);
+        const auto row_i = static_cast<index_t>(i), row_j = static_cast<index_t>(j);
+        const double w = weight(row_i, row_j), d = distance(x[i], x[j]);
+        if (w == 0) continue;
+        sum = sum + w * (d > 1e-12 ? x[j] + (target(row_i, row_j) / d) * (x[i] - x[j]) : x[i]);
+        all_weights += w;
       }
-      next[i] = share * sum;
+      if (all_weights > 0) x[i] = (1 / all_weights) * sum;
     }
-    std::swap(x, next);
-  }
   double lean = 0;
   for (std::size_t i = 0; i + 3 < x.size(); ++i) {
     const double turn = torsion(x[i], x[i + 1], x[i + 2], x[i + 3]);

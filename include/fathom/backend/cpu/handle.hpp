@@ -191,6 +191,12 @@ class cpu {
   static void copy_row(const To& to, index_t to_row, const From& from, index_t from_row, const F& f) {
     index_t inner = 1;
     for (int axis = 1; axis < to.rank; ++axis) inner *= to.extent[axis];
+    if (to.rank == 2 && to.stride[1] == 1 && from.stride[1] == 1) {
+      auto* const out = to.data + to_row * to.stride[0];
+      const auto* const in = from.data + from_row * from.stride[0];
+      for (index_t i = 0; i < inner; ++i) f(out[i], in[i]);
+      return;
+    }
     for (index_t i = 0; i < inner; ++i) {
       index_t at_to = to_row * to.stride[0], at_from = from_row * from.stride[0], number = i;
       for (int axis = to.rank - 1; axis >= 1; --axis) {

@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,5 +74,14 @@ class peer {
   std::FILE* out_ = nullptr;
   std::string name_;
 };
+
+/// The peer that runs `script` where the environment variable `checkout` names its source; else one that cannot start.
+inline std::unique_ptr<peer> peer_of(const char* checkout, const std::string& script, int threads) {
+  const char* const python = std::getenv("PEER_PYTHON");
+  return std::make_unique<peer>(
+      std::getenv(checkout) != nullptr
+          ? std::vector<std::string>{python != nullptr ? python : "python3", script, std::to_string(threads)}
+          : std::vector<std::string>{"false"});
+}
 
 }  // namespace fathom::bench

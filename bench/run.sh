@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds and runs benchmarks: bench/run.sh [kernels|block|field|solve|depth|memory|solver|scaling|compile_time]... [-- args]
+# Builds and runs benchmarks: bench/run.sh [block|compile_time|field|kernels|memory|scaling|solver]... [-- args]
 # Without names: all there are. What follows -- goes to the programs. The lines RESULT name value goal pass|fail come
 # last once more, and one that says fail makes the exit code 1.
 set -euo pipefail

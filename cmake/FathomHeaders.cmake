@@ -210,6 +210,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/checkpoint_store.hpp
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
+  include/fathom/ode/differenced_field.hpp
   include/fathom/ode/dual.hpp
   include/fathom/ode/error_measure.hpp
   include/fathom/ode/explicit_rk.hpp

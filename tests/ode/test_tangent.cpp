@@ -6,13 +6,19 @@
 #include <cmath>
 #include <vector>
 
+#include <fathom/backend/reference.hpp>
 #include <fathom/ode/adams.hpp>
 #include <fathom/ode/adjoint.hpp>
+#include <fathom/ode/autodiff_field.hpp>
+#include <fathom/ode/differenced_field.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/tangent.hpp>
 
+#include <fathom/op/matmul.hpp>
+
 #include "problems.hpp"
+#include "support/random.hpp"
 
 namespace ode = fathom::ode;
 using namespace problems;
@@ -133,4 +139,44 @@ TEST_CASE("ode: the derivatives of dual numbers' functions") {
   });
   CHECK(D(1.0, 5.0) == D(1.0, 2.0));
   CHECK(D(1.0) < D(2.0));
+}
+
+namespace {
+
+using D = fathom::reference<double>;
+
+/// dx/dt = tanh(x w) t - 0.3 x
+template <class B>
+struct small_network {
+  using backend_type = B;
+  fathom::tensor<B, 2> w;
+  void visit(auto&& visitor) { visitor("w", w); }
+  template <class B2>
+  using rebind = small_network<B2>;
+  fathom::tensor<B, 2> operator()(const fathom::ode_time<B>& t, const fathom::tensor<B, 2>& y) const {
+    return tanh(matmul(y, w)) * t - y * 0.3;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("ode: fields of modules: directions of the state and of the weights, against the adjoint") {
+  using namespace fathom;
+  const D b;
+  const small_network<D> field{testing::normal<2>(b, {3, 3}, 1)}, along{testing::normal<2>(b, {3, 3}, 2)};
+  const auto start = testing::normal<2>(b, {2, 3}, 3), dy = testing::normal<2>(b, {2, 3}, 4),
+             a = testing::normal<2>(b, {2, 3}, 5);
+  const auto inner = [](const auto& x, const auto& y) { return item(sum(x * y)); };
+  const auto check = [&](const auto& control) {
+    auto [s, pullback] = ode::solve_with_gradient(ode::differentiable(field), start, {0, 1}, ode::dopri5{}, control);
+    const auto g = pullback(a);
+    const auto state = ode::solve_tangent(ode::by_differences(field), start, dy, {0, 1}, ode::dopri5{}, control);
+    CHECK(inner(state.y1.direction, a) == doctest::Approx(inner(dy, g.y0)).epsilon(1e-9));
+    CHECK(to_host(state.y1.value).data == to_host(s.y1).data);
+    const auto both = ode::solve_tangent(ode::by_differences(field, along), start, dy, {0, 1}, ode::dopri5{}, control);
+    CHECK(inner(both.y1.direction, a) ==
+          doctest::Approx(inner(dy, g.y0) + inner(along.w, g.parameters.w)).epsilon(1e-9));
+  };
+  check(ode::fixed_steps{6});
+  check(ode::i{.rtol = 1e-5, .atol = 1e-6});
 }

@@ -172,7 +172,7 @@ options<tangent<Y>> with_tangent(const options<Y>& plain) {
 ///     s.y1.value, s.y1.direction
 ///
 /// The field is one over numbers that takes ode::dual in their place (a lambda with auto, a template), or one with
-/// jvp(t, y, v), over tensors too.
+/// jvp(t, y, v), over tensors too; by_differences() in fathom/ode/differenced_field.hpp gives one to fields of modules.
 template <class Field, class Y, class Solver, class Control>
 solution<tangent<Y>> solve_tangent(const Field& field, const Y& y0, const Y& dy0, interval span, const Solver& solver,
                                    const Control& control, const options<Y>& option = {}) {

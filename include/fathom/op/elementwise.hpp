@@ -93,11 +93,21 @@ struct binary_op {
     tensor<B, (Ra > Rb ? Ra : Rb)> y(a.backend(), e);
     a.backend().map(functor::value_of<F>{f}, y.mutable_view(), detail::broadcast_to_view(a.view(), e),
                     detail::broadcast_to_view(b.view(), e));
-    return op_result{y, std::tuple(a, b, f)};
+    // A sum's derivative needs none of its terms: a residual connection must not hold the update.
+    const bool values = !sums || !same_extents(a, b);
+    return op_result{y, std::tuple(values ? a : tensor<B, Ra>{}, values ? b : tensor<B, Rb>{}, f, values)};
   }
   template <class B, int Ra, int Rb, int R>
-  static auto vjp(const std::tuple<tensor<B, Ra>, tensor<B, Rb>, F>& residuals, const tensor<B, R>& dy) {
-    const auto& [a, b, f] = residuals;
+  static auto vjp(const std::tuple<tensor<B, Ra>, tensor<B, Rb>, F, bool>& residuals, const tensor<B, R>& dy) {
+    const auto& [a, b, f, values] = residuals;
+    if constexpr (sums && Ra == Rb) {
+      if (!values) {
+        if constexpr (std::is_same_v<F, functor::add>) return std::tuple(dy, dy, none{});
+        tensor<B, R> minus(dy.backend(), dy.shape());
+        dy.backend().map(functor::value_of<functor::negate>{}, minus.mutable_view(), dy.view());
+        return std::tuple(dy, minus, none{});
+      }
+    }
     const auto va = detail::broadcast_to_view(a.view(), dy.shape());
     const auto vb = detail::broadcast_to_view(b.view(), dy.shape());
     return std::tuple(pull(functor::first_pullback<F>{f}, a, va, vb, dy),
@@ -105,6 +115,15 @@ struct binary_op {
   }
 
  private:
+  static constexpr bool sums = std::is_same_v<F, functor::add> || std::is_same_v<F, functor::subtract>;
+  template <class A, class C>
+  static bool same_extents(const A& a, const C& b) {
+    if constexpr (A::rank == C::rank)
+      return a.shape() == b.shape();
+    else
+      return false;
+  }
+
   template <class G, class B, int Rx, int R, class View>
   static tensor<B, Rx> pull(const G& g, const tensor<B, Rx>& x, const View& va, const View& vb,
                             const tensor<B, R>& dy) {

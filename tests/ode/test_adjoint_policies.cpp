@@ -101,6 +101,21 @@ TEST_CASE("ode: the continuous adjoint approaches the exact gradient as the step
   CHECK(worst(implicit, exact) < 1e-6);
 }
 
+TEST_CASE("ode: the continuous adjoint shows by its reconstruction error where it cannot be trusted") {
+  // Contracts by e^-20 forward, so it expands by as much backwards.
+  small_network damped;
+  damped.p[3] = 20;
+  const ode::i control{.rtol = 1e-6, .atol = 1e-8};
+  const auto run = [&](const auto& policy) {
+    return ode::solve_with_gradient(damped, start, {0, 1}, ode::dopri5{}, control, policy).second(seed);
+  };
+  const auto exact = run(ode::checkpointed{}), approximate = run(ode::backsolve{});
+  CHECK(exact.reconstruction_error == 0);
+  CHECK(approximate.reconstruction_error > 1e-3);
+  const auto short_way = ode::solve_with_gradient(damped, start, {0, 0.05}, ode::dopri5{}, control, ode::backsolve{});
+  CHECK(short_way.second(seed).reconstruction_error < 1e-5);
+}
+
 TEST_CASE("ode: every policy takes adaptive steps, whose lengths it holds") {
   const ode::pi control{.rtol = 1e-9, .atol = 1e-11};
   const auto stored = gradient_of(ode::tsit5{}, control, ode::checkpointed{.slots = 4, .times = true});

@@ -68,7 +68,8 @@ class discrete_adjoint {
         store_(slots(policy, y0), known_steps > 0 ? binomial_positions(known_steps, slots(policy, y0))
                                                   : std::vector<std::int64_t>{},
                policy.where),
-        last_(y0) {}
+        last_(y0),
+        memory_(policy.memory, policy.bytes) {}
 
   /// Called by the forward solve with the state before its step number `step`.
   void offer(std::int64_t step, const Y& y) {
@@ -97,14 +98,10 @@ class discrete_adjoint {
   static constexpr bool runge_kutta = explicit_method<Solver>;
 
   static std::int64_t slots(const checkpointed& policy, const Y& y0) {
-    const auto size = static_cast<std::int64_t>(std::max<std::size_t>(traits::bytes(y0), 1));
-    return policy.slots > 0 ? policy.slots : std::max<std::int64_t>(1, static_cast<std::int64_t>(policy.bytes) / size);
+    const auto size = std::max<std::size_t>(traits::bytes(y0), 1);
+    return policy.slots > 0 ? policy.slots
+                            : std::max<std::int64_t>(1, static_cast<std::int64_t>(policy.bytes / 2 / size));
   }
-  static step_memory_choice memory_of(const checkpointed& policy) {
-    if (policy.slots > 0 && policy.memory == step_memory::automatic) return {step_memory::step};
-    return {policy.memory, policy.bytes};
-  }
-
   using derivative_type =
       std::conditional_t<runge_kutta, step_adjoint<Solver, Field, Y>, taped_step_adjoint<Solver, Field, Y>>;
 
@@ -235,12 +232,12 @@ class discrete_adjoint {
       const bool with_times = of.policy_.times;
       step_cotangent c;
       if constexpr (runge_kutta) {
-        if (!derivative) derivative.emplace(y, memory_of(of.policy_));
+        if (!derivative) derivative.emplace(y, of.memory_);
         const auto before = f.count;
         derivative->forward(f, step, y, with_times);
         result.stats.recompute_evaluations += f.count - before;
         c = derivative->backward(f, step, y, a, result.parameters, with_times, result.stats);
-        derivative->add_to(a);
+        derivative->take_sum(a);
       } else {
         if (!derivative) derivative.emplace(of.solver_, with_times);
         c = (*derivative)(of.field_, step, y, a, result.parameters, result.stats);
@@ -264,6 +261,7 @@ class discrete_adjoint {
   checkpointed policy_;
   checkpoint_store<Y> store_;
   Y last_;
+  held_stages memory_;
   solve_record<Y> record_{};
   bool spent_ = false;
 };

@@ -59,7 +59,7 @@ struct solve_record {
                                                " cotangents for them"));
   }
   Y seed(const Y& a, double of_time) const {
-    return event ? event->held(a, of_time) : state_traits<Y>::clone(a);
+    return event ? event->held(a, of_time) : a;
   }
 };
 

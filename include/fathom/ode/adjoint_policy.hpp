@@ -14,11 +14,11 @@ namespace fathom::ode {
 /// Where stored states lie: beside the solve, or in the host's memory when the backend's memory is elsewhere.
 enum class storage { backend, host };
 
-/// How much of a step is held while it is differentiated. Both give the same bits.
+/// How much of a step is held while it is differentiated. All give the same bits.
 enum class step_memory {
-  automatic,  ///< a whole step where `bytes` leaves room for it (always, where `slots` are given)
-  step,       ///< the derivatives of all stages: forward 1, repeated 1, backward 2
-  stage       ///< one stage at a time: one more evaluation per stage
+  automatic,  ///< as many stages as `bytes` leaves room for; what is left goes to chunked layers (keep_activations)
+  step,       ///< the residuals of all stages: forward 1, repeated 1, backward 2
+  stage       ///< one stage at a time: one more evaluation of all stages but the last
 };
 
 /// Every evaluation of the forward solve is recorded. Exact. Memory: steps * stages * residuals of one evaluation.
@@ -27,12 +27,14 @@ struct direct {
   bool times = false;  ///< also the gradient with respect to t0 and t1
 };
 
-/// Exact gradients of the discrete solve from states that are stored at as many steps as fit into `bytes` (or exactly
-/// `slots`, the initial state counted); what lies between is computed again. Memory: slots + stages + 3 states and one
-/// step's residuals. Cost: 4, plus the repeated steps (binomial_advances).
+/// Exact gradients of the discrete solve from stored states; what lies between them is computed again. States are stored
+/// at as many steps as fit into half of `bytes` (or exactly `slots`, the initial state counted): all of them, or else
+/// where binomial checkpointing wants them. `bytes` also limits what the backward pass holds beside them, down to one
+/// stage's residuals. Memory: slots + stages + 3 states and, as far as it fits, one step's residuals. Cost: 4, plus the
+/// repeated steps (binomial_advances).
 struct checkpointed {
   std::size_t bytes = std::size_t(1) << 31;
-  std::int64_t slots = 0;  ///< 0: as many as `bytes` holds
+  std::int64_t slots = 0;  ///< 0: as many as fit
   bool times = false;      ///< also the gradient with respect to t0 and t1
   storage where = storage::backend;
   step_memory memory = step_memory::automatic;
@@ -44,6 +46,8 @@ struct backsolve {
   bool seminorm = false;   ///< leave the parameters' gradient out of the error norm (Kidger et al. 2021): fewer steps
   bool times = false;      ///< also gradients with respect to the times
   bool overshoot = false;  ///< let the last step of every interval pass its end and interpolate, as torchdiffeq does
+  /// Hold the time's gradient to the tolerances even where it is not asked for, as torchdiffeq does.
+  bool time_in_norm = false;
 };
 
 /// Exact up to rounding for reversible methods (reversible_heun, coupled<Method>): the steps are undone one by one.
@@ -52,6 +56,7 @@ struct backsolve {
 struct reversible {
   double tolerance = 0;  ///< 0: the square root of the scalar's unit of rounding
   bool times = false;    ///< also the gradient with respect to t0 and t1
+  std::size_t bytes = std::size_t(1) << 31;  ///< that the backward pass may hold
   step_memory memory = step_memory::automatic;
 };
 

@@ -31,7 +31,7 @@ class reversal<reversible_heun, Field, Y> {
   using gradient_type = typename Field::gradient_type;
   Y y, a;
 
-  reversal(const reversible_heun&, const Y& y1, const Y& z1, Y seed, step_memory_choice)
+  reversal(const reversible_heun&, const Y& y1, const Y& z1, Y seed, held_stages)
       : y(y1), a(std::move(seed)), z_(z1), a_z_(zero(a)), a_k_(zero(a)), k_(y1) {}
 
   step_cotangent undo(evaluator<Field, Y>& f, const step_record& step, gradient_type& gradient, statistics& stats) {
@@ -119,7 +119,7 @@ class reversal<coupled<Method>, Field, Y> {
   using gradient_type = typename Field::gradient_type;
   Y y, a;
 
-  reversal(const coupled<Method>& solver, const Y& y1, const Y& z1, Y seed, step_memory_choice memory)
+  reversal(const coupled<Method>& solver, const Y& y1, const Y& z1, Y seed, held_stages memory)
       : y(y1), a(std::move(seed)), lambda_(solver.lambda), z_(z1), a_z_(a), scratch_(a), stages_(y1, memory) {
     traits::scaled_sum(a_z_, std::array<double, 1>{0}, std::array<const Y*, 1>{&a});
   }
@@ -136,7 +136,10 @@ class reversal<coupled<Method>, Field, Y> {
     Y minus = a_z_;
     traits::scaled_sum(minus, std::array<double, 1>{-1}, one{&a_z_});
     const auto c = stages_.backward(f, back, y, minus, gradient, true, stats);
-    stages_.add_to(a);
+    // a + J^T (-a_z) = (a + a_z) + (J^T (-a_z) - a_z)
+    stages_.take_sum(minus);
+    traits::combine(scratch_, a, std::array<double, 2>{1, 1}, std::array<const Y*, 2>{&minus, &a_z_});
+    std::swap(a, scratch_);
     step_cotangent times{c.t, c.t - c.h};
     // y1 = lambda y0 + (1 - lambda) z0 + P_h(t0, z0)
     stages_.forward(f, step, z_, true);
@@ -145,9 +148,9 @@ class reversal<coupled<Method>, Field, Y> {
     traits::scaled_sum(y0, std::array<double, 2>{1 / lambda_, 1 - 1 / lambda_}, std::array<const Y*, 2>{&scratch_, &z_});
     y = std::move(y0);
     const auto d = stages_.backward(f, step, z_, a, gradient, true, stats);
-    stages_.add_to(a_z_);
+    stages_.take_sum(minus);
     times.t += d.t, times.h += d.h;
-    traits::combine(scratch_, a_z_, std::array<double, 1>{1 - lambda_}, one{&a});
+    traits::combine(scratch_, a_z_, std::array<double, 2>{1, -lambda_}, std::array<const Y*, 2>{&minus, &a});
     std::swap(a_z_, scratch_);
     traits::scaled_sum(scratch_, std::array<double, 1>{lambda_}, one{&a});
     std::swap(a, scratch_);
@@ -215,7 +218,8 @@ struct reversible_adjoint {
     record.check(saved.size());
     solve_gradient<Y, gradient_type> result{y0, field.zero_gradient()};
     evaluator<Field, Y> f{&field};
-    reversal<Solver, Field, Y> back(solver, y1, z1, record.seed(a, of_time), {policy.memory});
+    reversal<Solver, Field, Y> back(solver, y1, z1, record.seed(a, of_time),
+                                      held_stages(policy.memory, policy.bytes));
     auto times = record.times();
     std::size_t next = saved.size();
     const auto add_saved = [&](std::int64_t n) {

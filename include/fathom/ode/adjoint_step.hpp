@@ -3,13 +3,15 @@
 // Sanz-Serna 2016), from one evaluation's residuals at a time or from those of all stages.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
+#include <fathom/autodiff/chunked.hpp>
 #include <fathom/core/config.hpp>
 #include <fathom/core/memory.hpp>
 #include <fathom/ode/adjoint_policy.hpp>
@@ -54,19 +56,36 @@ struct used_stages {
   static constexpr auto entries = nonzero_entries(values);
 };
 
-/// Whether whole steps or single stages are held while they are differentiated.
-struct step_memory_choice {
-  step_memory memory = step_memory::automatic;
-  std::size_t bytes = ~std::size_t(0);  ///< that one step's residuals may take
-};
+/// Which stages' residuals are held while a step is differentiated, and how far chunked layers may keep theirs.
+class held_stages {
+ public:
+  /// Counts from the bytes in use now.
+  held_stages(step_memory memory, std::size_t bytes)
+      : memory_(memory),
+        limit_(bytes > static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max() / 2)
+                   ? std::numeric_limits<std::int64_t>::max()
+                   : memory_counter::in_use() + static_cast<std::int64_t>(bytes)) {}
 
-/// Bytes in use, without what the backend keeps for reuse.
-template <class Y>
-std::int64_t bytes_in_use(const Y& y) {
-  if constexpr (requires { state_traits<Y>::backend(y).release_memory(); })
-    state_traits<Y>::backend(y).release_memory();
-  return memory_counter::current();
-}
+  /// Whether to record a stage now, for later.
+  bool wanted() const {
+    if (memory_ != step_memory::automatic) return memory_ == step_memory::step;
+    // Room for this one, for one more that is recorded when it is differentiated, and for what that takes.
+    return memory_counter::in_use() + 5 * residuals_ / 2 <= limit_;
+  }
+  /// What one stage took.
+  void learn(std::int64_t bytes) { residuals_ = std::max(residuals_, bytes); }
+  bool known() const { return residuals_ > 0; }
+  /// Bytes in use up to which chunked layers keep what they recorded, `stages` being still to be recorded.
+  std::int64_t keep_up_to(std::size_t stages) const {
+    if (memory_ != step_memory::automatic || !known()) return 0;
+    return std::max<std::int64_t>(0, limit_ - (static_cast<std::int64_t>(stages) + 2) * residuals_);
+  }
+
+ private:
+  step_memory memory_;
+  std::int64_t limit_;
+  std::int64_t residuals_ = 0;
+};
 
 /// One step's derivative: forward() makes its stages again from the state before it, backward() differentiates them.
 template <class Solver, class Field, class Y>
@@ -76,63 +95,58 @@ class step_adjoint {
   using traits = state_traits<Y>;
   static constexpr std::size_t stages = tableau::stages;
   static constexpr bool can_hold = recording_field<Field, Y>;
+  /// Slopes may be given back early: the field makes new ones.
+  static constexpr bool can_drop = !flat_state<Y> && !filling_field<Field, Y>;
 
-  step_adjoint(const Y& like, step_memory_choice choice)
-      : work(like), g_(repeat<stages>(like)), stage_(like), seed_(like), choice_(choice) {
-    if (!can_hold) choice_.memory = step_memory::stage;
-  }
+  step_adjoint(const Y& like, held_stages memory)
+      : work(like), g_(repeat<stages>(like)), stage_(like), seed_(like), sum_(like), memory_(memory) {}
 
   /// With `all`, every stage's slope is there afterwards; without, those that no later one needs may be left out.
   void forward(evaluator<Field, Y>& f, const step_record& step, const Y& y, bool all) {
     static_for<0, stages>([&](auto index) {
       constexpr std::size_t row = decltype(index)::value;
       if constexpr (used[row]) {
-        const bool hold = choice_.memory != step_memory::stage;
-        // A stage that no later one needs is evaluated by its own product.
-        if (!all && !hold && stage_column<tableau, row>::entries.count == 0) return;
         if constexpr (row > 0) Solver::template add_row<row>(stage_, y, step.dt, work.k);
         const Y& at = row == 0 ? y : stage_;
         if constexpr (can_hold) {
-          if (hold) {
-            const bool measure = choice_.memory == step_memory::automatic;
-            const std::int64_t before = measure ? bytes_in_use(y) : 0;
-            held_[row] = linearize(f, time_of(row, step), at, work.k[row]);
-            if (measure) decide(bytes_in_use(y) - before, row);
-            return;
-          }
+          if (memory_.wanted()) return record<row>(f, step, at);
         }
-        f(time_of(row, step), at, work.k[row]);
+        // A stage that no later one needs is evaluated by its own product.
+        if (all || stage_column<tableau, row>::entries.count > 0) f(time_of(row, step), at, work.k[row]);
       }
     });
   }
 
-  /// Where y1 = y + increment(y): the products of `a` with the increment's derivatives, the parameters' share into
-  /// `gradient`. with_times needs forward(..., all).
+  /// Where y1 = y + increment(y): the products of `a` with the increment's derivatives; see take_sum. The parameters'
+  /// share goes into `gradient`. with_times needs forward(..., all).
   step_cotangent backward(evaluator<Field, Y>& f, const step_record& step, const Y& y, const Y& a,
                           typename Field::gradient_type& gradient, bool with_times, statistics& stats) {
     const double h = step.dt;
     step_cotangent times;
+    sum_ = a;
     static_for<0, stages>([&](auto index) {
       constexpr std::size_t row = stages - 1 - decltype(index)::value;
       if constexpr (used[row]) {
         seed<row>(nonzero_columns<stage_column<tableau, row>>{}, h, a);
+        if (with_times) times.h += tableau::b[row] * traits::dot(a, work.k[row]);
         auto cotangent = product<row>(f, step, y, gradient);
         ++stats.vjp_evaluations;
         g_[row] = std::move(cotangent.y);
         times.t += cotangent.t;
         times.h += tableau::c[row] * cotangent.t;
-        if (with_times) {
-          times.h += tableau::b[row] * traits::dot(a, work.k[row]);
+        if (with_times)
           for (std::size_t j = 0; j < row; ++j)
             if (tableau::a[row][j] != 0) times.h += tableau::a[row][j] * traits::dot(g_[row], work.k[j]);
-        }
+        traits::combine(seed_, sum_, std::array<double, 1>{1}, std::array<const Y*, 1>{&g_[row]});
+        std::swap(sum_, seed_);
+        static_for<row, stages>([&](auto later) { drop_cotangent<decltype(later)::value, row>(); });
       }
     });
     return times;
   }
 
-  /// a += (d increment / dy)^T of what backward() was given.
-  void add_to(Y& a) { add_stages(nonzero_columns<used_stages<tableau>>{}, a); }
+  /// a + (d increment / dy)^T a, for the `a` that backward() was given.
+  void take_sum(Y& to) { to = std::move(sum_); }
 
   typename Solver::template workspace<Y> work;
 
@@ -142,11 +156,26 @@ class step_adjoint {
     return n == 0 ? step.t : tableau::c[n] == 1.0 ? step.stage_end : step.t + tableau::c[n] * step.dt;
   }
 
-  /// Once, at the first stage of the first step.
-  void decide(std::int64_t residuals, std::size_t row) {
-    const bool fits = residuals <= 0 || static_cast<std::size_t>(residuals) <= choice_.bytes / stages;
-    choice_.memory = fits ? step_memory::step : step_memory::stage;
-    if (!fits) held_[row].reset();
+  template <std::size_t Row>
+  void record(evaluator<Field, Y>& f, const step_record& step, const Y& at) {
+    const keep_activations keep(memory_.keep_up_to(stages - 1 - Row));
+    const std::int64_t before = memory_counter::in_use();
+    const bool first = !memory_.known();
+    held_[Row].emplace(linearize(f, time_of(Row, step), at, work.k[Row]));
+    if (!first) return;
+    memory_.learn(memory_counter::in_use() - before);
+    if (!memory_.wanted()) held_[Row].reset();
+  }
+  /// A cotangent has served when the first stage that its stage depends on has been reached.
+  template <std::size_t Stage, std::size_t Row>
+  void drop_cotangent() {
+    if constexpr (can_drop && first_input<Stage>() == Row) g_[Stage] = Y{};
+  }
+  template <std::size_t Stage>
+  static constexpr std::size_t first_input() {
+    for (std::size_t j = 0; j < Stage; ++j)
+      if (tableau::a[Stage][j] != 0 && used[j]) return j;
+    return Stage;
   }
 
   template <std::size_t Row, std::size_t... Later>
@@ -166,23 +195,21 @@ class step_adjoint {
       if (held_[Row]) {
         auto cotangent = (*held_[Row])(seed_, gradient, true);
         held_[Row].reset();
+        if constexpr (can_drop) work.k[Row] = Y{};
         return cotangent;
       }
     }
     if constexpr (Row > 0) Solver::template add_row<Row>(stage_, y, step.dt, work.k);
     const Y& at = Row == 0 ? y : stage_;
+    // No earlier stage needs this one's slope.
+    if constexpr (can_drop) work.k[Row] = Y{};
+    const keep_activations keep(memory_.keep_up_to(0));
     return f.field->vjp(traits::time(time_of(Row, step), at), at, seed_, gradient);
-  }
-  template <std::size_t... Stage>
-  void add_stages(std::index_sequence<Stage...>, Y& a) {
-    traits::combine(seed_, a, std::array<double, sizeof...(Stage)>{((void)Stage, 1.0)...},
-                    std::array<const Y*, sizeof...(Stage)>{&g_[Stage]...});
-    std::swap(a, seed_);
   }
 
   std::array<Y, stages> g_;  // cotangents of the stage states
-  Y stage_, seed_;
-  step_memory_choice choice_;
+  Y stage_, seed_, sum_;
+  held_stages memory_;
   std::array<std::optional<pullback_of<Field, Y>>, stages> held_{};
 };
 

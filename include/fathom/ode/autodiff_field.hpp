@@ -55,7 +55,7 @@ auto constant_tree(const X& x, const B& b) {
                       [](const auto& from, auto& to) { to = std::remove_cvref_t<decltype(to)>(from); });
 }
 
-/// One recorded evaluation: the pullback of recording_field.
+/// One recorded evaluation: the pullback of recording_field. Its value is not held, only where cotangents enter.
 template <class B, class Field, class Y>
 class recorded_evaluation {
  public:
@@ -66,18 +66,27 @@ class recorded_evaluation {
       : field_(std::make_unique<tree::rebind_t<Field, autodiff<B>>>(fathom::detail::watch<B>(field, b))),
         t_(fathom::detail::watch<B>(t, b)),
         y_(fathom::detail::watch<B>(y, b)),
-        slope_(evaluate(std::as_const(*field_), std::as_const(t_), std::as_const(y_))),
         plain_t_(t),
         plain_y_(y) {
-    value = fathom::detail::primal_tree<B, Y>(slope_, b);
+    const auto slope = evaluate(std::as_const(*field_), std::as_const(t_), std::as_const(y_));
+    value = fathom::detail::primal_tree<B, Y>(slope, b);
+    tree::for_each(slope, [&](const auto& leaf) {
+      if constexpr (any_tensor<decltype(leaf)>) entries_.push_back({leaf.node(), leaf.slot()});
+    });
   }
 
   field_cotangent<Y> operator()(const Y& a, Field& gradient, bool last) {
-    const auto seeds = leaf_addresses(a);
     std::vector<std::shared_ptr<fathom::detail::gradient_node>> roots;
-    tree::for_each(std::as_const(slope_), fathom::detail::seed_leaf<B>{seeds, roots});
-    // What only the outputs hold is not needed any more.
-    if (last) slope_ = {};
+    std::size_t n = 0;
+    tree::for_each(a, [&](const auto& leaf) {
+      using leaf_t = std::remove_cvref_t<decltype(leaf)>;
+      if constexpr (any_tensor<leaf_t>) {
+        const auto& [node, slot] = entries_[n++];
+        if (!node || leaf.empty()) return;
+        fathom::detail::accumulate(*static_cast<leaf_t*>(slot), leaf);
+        roots.push_back(node);
+      }
+    });
     fathom::detail::run_backward(roots, last);
     add_parameters(gradient);
     field_cotangent<Y> cotangent{fathom::detail::collect<B>(plain_y_, y_), 0};
@@ -105,9 +114,14 @@ class recorded_evaluation {
 
   std::unique_ptr<tree::rebind_t<Field, autodiff<B>>> field_;
   tree::rebind_t<ode_time<B>, autodiff<B>> t_;
-  tree::rebind_t<Y, autodiff<B>> y_, slope_;
+  tree::rebind_t<Y, autodiff<B>> y_;
   ode_time<B> plain_t_;
   Y plain_y_;
+  struct entry {
+    std::shared_ptr<fathom::detail::gradient_node> node;
+    void* slot;
+  };
+  std::vector<entry> entries_{};
 };
 
 }  // namespace detail
@@ -145,8 +159,11 @@ class autodiff_field {
 
   template <class Y>
   field_cotangent<Y> vjp(const ode_time<backend_type>& t, const Y& y, const Y& a, Field& gradient) const {
-    Y value;
-    return linearize(t, y, value)(a, gradient, true);
+    auto pullback = [&] {
+      Y value;
+      return linearize(t, y, value);
+    }();
+    return pullback(a, gradient, true);
   }
 
   /// One evaluation, recorded: see recording_field.

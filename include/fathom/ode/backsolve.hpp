@@ -124,7 +124,7 @@ auto solve_intervals_backwards(const Field& field, const std::vector<double>& ti
     traits::scaled_sum(negative, std::array<double, 1>{-1}, one{&s.a});
     auto cotangent = field.vjp(when, s.y, negative, slope.g);
     slope.a = std::move(cotangent.y);
-    slope.t = policy.times ? cotangent.t : 0.0;
+    slope.t = policy.times || policy.time_in_norm ? cotangent.t : 0.0;
     return slope;
   };
 
@@ -149,6 +149,7 @@ auto solve_intervals_backwards(const Field& field, const std::vector<double>& ti
   for (std::size_t n = times.size() - 1; n > 0; --n) {
     if (policy.times) {
       S slope = backwards(times[n], s);
+      ++result.stats.vjp_evaluations;
       result.times[n] = traits::dot(slope.y, cotangents[n]);
       s.t -= result.times[n];
     }

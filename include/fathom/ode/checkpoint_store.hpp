@@ -17,8 +17,7 @@
 
 namespace fathom::ode::detail {
 
-/// A state that shares no memory with anyone, moved to the host where `where` says so. States that are host memory
-/// themselves (numbers, arrays, vectors) are copied either way.
+/// A state, moved to the host where `where` says so. Tensors are shared, not copied: what others do to theirs never shows.
 template <class Y>
 class stored_state {
  public:
@@ -32,7 +31,7 @@ class stored_state {
         return;
       }
     }
-    here_.push_back(state_traits<Y>::clone(y));
+    here_.push_back(y);
   }
 
   /// The state, without a copy where it is here.

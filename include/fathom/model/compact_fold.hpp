@@ -73,7 +73,7 @@ prediction fold(const compact_fold_model<B, D, Depth>& model, const features& qu
     const auto run = [&](const msa_pair<B>& y0) -> msa_pair<B> {
       report("trunk", 0.05);
       if constexpr (model_type::continuous) {
-        const auto field = ode::with_context(model.evoformer.field, mask, dropout_key{});
+        const auto field = ode::with_context(model.evoformer.field, mask);
         const ode::interval span{0, model.evoformer.options.depth};
         const auto observer = [&](double t) {
           ++progress.evaluations;

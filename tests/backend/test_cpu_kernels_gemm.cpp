@@ -125,6 +125,38 @@ TEST_CASE_TEMPLATE("backend: gemm gives the same bits for any number of threads"
   }
 }
 
+TEST_CASE("backend: two products at once give the bits of each alone") {
+  // Together, one that is turned, one that is summed in parts, one that is empty.
+  const std::vector<product> pairs[] = {{{false, false, 300, 256, 96}, {true, false, 256, 96, 300}},
+                                        {{false, false, 90, 40, 17, 3}, {false, true, 700, 90, 600}},
+                                        {{true, false, 64, 48, 9000}, {false, false, 500, 300, 64, 1, 0.5, 2}},
+                                        {{false, false, 0, 5, 4}, {true, false, 30, 20, 0}}};
+  for (const auto& pair : pairs)
+    for (const int threads : {1, 3}) {
+      thread_pool pool(threads);
+      const problem<float> first(pair[0]), second(pair[1]);
+      std::vector<float> x = first.c, y = second.c;
+      const auto operands = [](const problem<float>& q, std::vector<float>& out) {
+        return detail::gemm_operands<float>{q.p.trans_a,
+                                            q.p.trans_b,
+                                            q.p.m,
+                                            q.p.n,
+                                            q.p.k,
+                                            static_cast<float>(q.p.alpha),
+                                            q.a.data(),
+                                            q.lda,
+                                            q.b.data(),
+                                            q.ldb,
+                                            static_cast<float>(q.p.beta),
+                                            out.data(),
+                                            q.ldc};
+      };
+      gemm_pair(pool, operands(first, x), operands(second, y));
+      CHECK(x == first.run(1));
+      CHECK(y == second.run(1));
+    }
+}
+
 TEST_CASE("backend: the tiling covers every product exactly and shares large ones") {
   for (const index_t m : {1, 63, 128, 1000, 16384, 65536})
     for (const index_t n : {1, 4, 128, 1023, 4096})

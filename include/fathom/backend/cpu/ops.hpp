@@ -113,6 +113,29 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     return op_result{y, std::tuple(x, weight, bias.has_value())};
   }
 
+  template <int R>
+  static auto vjp(const std::tuple<tensor<cpu<T>, R>, tensor<cpu<T>, 2>, bool>& residuals,
+                  const tensor<cpu<T>, R>& dy) {
+    const auto& [x, weight, has_bias] = residuals;
+    const auto rows = detail::as_rows(x), dy_rows = detail::as_rows(dy);
+    const auto w = contiguous(weight);
+    const index_t m = rows.extent(0), c_in = weight.extent(1), c_out = weight.extent(0);
+    tensor<cpu<T>, R> dx(x.backend(), x.shape());
+    tensor<cpu<T>, 2> dw(x.backend(), weight.shape());
+    const cpu_kernels::detail::gemm_operands<T> to_input{
+        false, false, m, c_in, c_out, T(1), dy_rows.data(), dy_rows.stride(0), w.data(), c_in, T(0), dx.mutable_data(),
+        c_in};
+    const cpu_kernels::detail::gemm_operands<T> to_weight{
+        true,        false,          c_out,          c_in,
+        m,           T(1),           dy_rows.data(), dy_rows.stride(0),
+        rows.data(), rows.stride(0), T(0),           dw.mutable_data(),
+        c_in};
+    cpu_kernels::gemm_pair(x.backend().pool(), to_input, to_weight);
+    std::optional<tensor<cpu<T>, 1>> db;
+    if (has_bias) db = detail::reduce_to<cpu<T>, 1>(dy.backend(), {c_out}, functor::identity{}, dy_rows.view());
+    return std::tuple(dx, dw, db);
+  }
+
  private:
   struct add_bias {
     template <int>

@@ -140,10 +140,16 @@ const shaders = {
 // chains: [prediction, experiment or null]; color(chain, residue) -> [r, g, b] in 0..1.
 function createViewer(canvas, chains, color, theme) {
   const points = chains.flatMap((c) => (c ? c.ca.filter(Boolean) : []));
-  const centre = [0, 1, 2].map((k) => points.reduce((s, p) => s + p[k], 0) / points.length);
+  const mean = [0, 1, 2].map((k) => points.reduce((s, p) => s + p[k], 0) / points.length);
+  const home = principalAxes(points, mean);
+  // The middle of the box that holds everything as it is first seen, and half its sides.
+  const sides = home.map((axis) => {
+    const along = points.map((p) => vec.dot(axis, vec.add(p, mean, -1)));
+    return [Math.min(...along), Math.max(...along)];
+  });
+  const centre = home.reduce((at, axis, k) => vec.add(at, axis, (sides[k][0] + sides[k][1]) / 2), mean);
+  const reach = sides.map(([low, high]) => Math.max(8, (high - low) / 2) + 2);
   const size = Math.max(8, ...points.map((p) => Math.hypot(...vec.add(p, centre, -1)))) + 2;
-  const home = principalAxes(points, centre);
-  const reach = [0, 1].map((k) => 2 + Math.max(8, ...points.map((p) => Math.abs(vec.dot(home[k], vec.add(p, centre, -1))))));
   const view = { turn: home.map((r) => r.slice()), zoom: 1, pan: [0, 0], marked: -1, shown: chains.map(Boolean), spin: false };
   const meshes = chains.map((c, k) => {
     const mesh = { position: [], normal: [], residue: [], chain: [], index: [] };
@@ -189,7 +195,7 @@ function createViewer(canvas, chains, color, theme) {
     draw();
   }
   function scales() {
-    const w = canvas.clientWidth || 1, h = canvas.clientHeight || 1, s = view.zoom * 0.86 * Math.min(w / reach[0], h / reach[1]);
+    const w = canvas.clientWidth || 1, h = canvas.clientHeight || 1, s = view.zoom * 0.88 * Math.min(w / reach[0], h / reach[1]);
     return [s / w, s / h];
   }
   // A point on the canvas in CSS pixels, and its depth.

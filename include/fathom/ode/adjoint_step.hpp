@@ -135,7 +135,7 @@ class step_adjoint {
         times.t += cotangent.t;
         times.h += tableau::c[row] * cotangent.t;
         if (with_times)
-          for (std::size_t j = 0; j < row; ++j)
+          for (std::size_t j = 0; j != row; ++j)
             if (tableau::a[row][j] != 0) times.h += tableau::a[row][j] * traits::dot(g_[row], work.k[j]);
         traits::combine(seed_, sum_, std::array<double, 1>{1}, std::array<const Y*, 1>{&g_[row]});
         std::swap(sum_, seed_);
@@ -173,7 +173,7 @@ class step_adjoint {
   }
   template <std::size_t Stage>
   static constexpr std::size_t first_input() {
-    for (std::size_t j = 0; j < Stage; ++j)
+    for (std::size_t j = 0; j != Stage; ++j)
       if (tableau::a[Stage][j] != 0 && used[j]) return j;
     return Stage;
   }

@@ -67,14 +67,16 @@ class tape {
           auto c = at.held(a, gradient, consume);
           ++stats.vjp_evaluations;
           if (at.terms[0].place >= 0) add(cotangents[static_cast<std::size_t>(at.terms[0].place)], 1, c.y);
-          book(steps, at.step, {c.t, at.fraction * c.t});
+          const step_cotangent moved{c.t, at.fraction * c.t};
+          book(steps, at.step, moved);
         } else {
-          for (const auto& [place, factor] : at.terms) {
-            if (place < 0) continue;
-            add(cotangents[static_cast<std::size_t>(place)], factor, a);
-            const node& from = nodes_[static_cast<std::size_t>(place)];
-            if (times_ && from.slope && !at.slope)
-              book(steps, at.step, {0, factor * at.inverse_h * state_traits<Y>::dot(a, *from.value)});
+          for (const term& one : at.terms) {
+            if (one.place < 0) continue;
+            add(cotangents[static_cast<std::size_t>(one.place)], one.factor, a);
+            const node& from = nodes_[static_cast<std::size_t>(one.place)];
+            if (!times_ || !from.slope || at.slope) continue;
+            const step_cotangent moved{0, one.factor * at.inverse_h * state_traits<Y>::dot(a, *from.value)};
+            book(steps, at.step, moved);
           }
         }
       }

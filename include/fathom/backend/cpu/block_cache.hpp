@@ -16,7 +16,7 @@ namespace fathom::cpu_kernels {
 
 /// Blocks cut from segments of the system's memory: the smallest free piece that is large enough is split, and neighbours
 /// that are free again become one. Segments without a block in use are kept as long as all of them together do not pass
-/// the most bytes ever in use by more than an eighth and a megabyte. Thread-safe.
+/// the most bytes ever in use by more than a sixteenth and a megabyte. Thread-safe.
 class block_cache {
  public:
   struct block {
@@ -86,7 +86,7 @@ class block_cache {
   };
 
   /// Most that segments may take together: what was once in use, and some room for what does not fit exactly.
-  std::size_t bound() const { return most_used_ + most_used_ / 8 + (std::size_t(1) << 20); }
+  std::size_t bound() const { return most_used_ + most_used_ / 16 + (std::size_t(1) << 20); }
   void count_free(std::int64_t bytes) { memory_counter::add_idle(bytes); }
   bool is_segment(std::uint32_t number) const {
     return pieces_[number].free && pieces_[number].previous == nothing && pieces_[number].next == nothing;

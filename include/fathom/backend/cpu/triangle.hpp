@@ -90,7 +90,7 @@ struct triangle_cut {
 };
 inline triangle_cut cut_triangle(index_t elements_per_channel) {
   if (elements_per_channel <= index_t(1) << 15) return {true, 8};
-  if (elements_per_channel <= index_t(1) << 17) return {true, 16};
+  if (elements_per_channel < index_t(1) << 17) return {true, 16};
   return {false, 16};
 }
 

@@ -3,8 +3,8 @@
 //
 // (a) The full AlphaFold2 block as a field (16 sequences x 32 residues): peak bytes at 10 and 1,000 steps, eight stored
 //     states. (b) The paper's field at 64 x 64: bytes and seconds from 1 to 64 rk4 steps, six stored states, all states
-//     stored, and everything recorded; beside it torchdiffeq, direct and by its adjoint, where PEER_TORCHDIFFEQ names its
-//     checkout (and PEER_PYTHON an interpreter with PyTorch).
+//     stored, and everything recorded; beside it torchdiffeq, direct and by its adjoint, where PEER_TORCHDIFFEQ names
+//     its checkout (and PEER_PYTHON an interpreter with PyTorch).
 //
 //   bench/run.sh depth [-- memory|time|long]
 #include <cstdlib>
@@ -55,8 +55,7 @@ cost gradient(const Field& field, const state& y0, const state& a, long steps, c
   const auto before = memory_counter::current();
   cost c;
   c.seconds = bench::seconds_of([&] {
-    auto pullback =
-        ode::solve_with_gradient(field, y0, {0, 1}, ode::rk4{}, ode::fixed_steps{steps}, policy).second;
+    auto pullback = ode::solve_with_gradient(field, y0, {0, 1}, ode::rk4{}, ode::fixed_steps{steps}, policy).second;
     pullback.consume(a);
   });
   c.bytes = static_cast<double>(memory_counter::peak() - before);
@@ -71,8 +70,7 @@ bool full_field() {
     processor().release_memory();
     memory_counter::reset_peak();
     const auto before = memory_counter::current();
-    auto pullback =
-        ode::solve_with_gradient(f, y0, {0, 1}, ode::euler{}, ode::fixed_steps{steps}, policy).second;
+    auto pullback = ode::solve_with_gradient(f, y0, {0, 1}, ode::euler{}, ode::fixed_steps{steps}, policy).second;
     pullback.consume(y0);
     return static_cast<double>(memory_counter::peak() - before) / 1e6;
   };
@@ -98,8 +96,8 @@ bool full_field() {
 }
 
 struct paper_problem {
-  evoformer_ode_func<B> field = load<evoformer_ode_func<B>>(
-      processor(), FATHOM_SOURCE_DIR "/examples/models/paper_evoformer_ode.safetensors");
+  evoformer_ode_func<B> field =
+      load<evoformer_ode_func<B>>(processor(), FATHOM_SOURCE_DIR "/examples/models/paper_evoformer_ode.safetensors");
   state y0 = random_state(64, 64, paper_dims::c_m, paper_dims::c_z);
   state a = random_state(64, 64, paper_dims::c_m, paper_dims::c_z);
 };
@@ -141,7 +139,8 @@ bool paper_time(const paper_problem& p) {
     if (torch.name().empty()) break;
     std::printf("  torchdiffeq %s, peak MB beyond the start:", how);
     for (const char* n : {"1", "16"})
-      if (const auto mb = torch.measure(std::string("memory_") + how + " 64 64 " + n)) std::printf("  %s steps %.0f", n, *mb);
+      if (const auto mb = torch.measure(std::string("memory_") + how + " 64 64 " + n))
+        std::printf("  %s steps %.0f", n, *mb);
     std::printf("\n");
   }
   const long steps = 16;
@@ -164,7 +163,8 @@ bool paper_time(const paper_problem& p) {
   std::printf("  direct %.2f, all stored %.2f, 6 states %.2f\n", bench::median(recorded), bench::median(all),
               bench::median(few));
   bool pass = bench::result("paper_gradient_time_6_states_over_direct", bench::median(recorded_to_few), 1.55, true);
-  pass = bench::result("paper_gradient_time_all_stored_over_direct", bench::median(recorded_to_all), 1.35, true) && pass;
+  pass =
+      bench::result("paper_gradient_time_all_stored_over_direct", bench::median(recorded_to_all), 1.35, true) && pass;
   if (torch.name().empty()) {
     std::printf("  no peer: PEER_TORCHDIFFEQ=checkout, PEER_PYTHON=interpreter with PyTorch\n");
     return pass;

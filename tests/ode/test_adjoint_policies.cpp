@@ -26,8 +26,8 @@ double worst(const gradient& a, const gradient& b) {
 /// Gradients of <seed, y1> + <a, y(0.9)> with respect to everything.
 template <class Solver, class Control, class Policy>
 gradient gradient_of(const Solver& solver, const Control& control, const Policy& policy) {
-  const auto [s, pullback] = ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, solver, control, policy,
-                                                      {.save_at = {0.9}});
+  const auto [s, pullback] =
+      ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, solver, control, policy, {.save_at = {0.9}});
   return pullback(seed, {vec3{0.3, 0.1, -0.8}});
 }
 

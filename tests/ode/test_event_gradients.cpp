@@ -20,7 +20,8 @@ namespace {
 /// y_0 + t / 2 rises through zero.
 ode::options<vec3> until_crossing() {
   ode::options<vec3> option;
-  option.events.push_back({[](double t, const vec3& y) { return y[2] * y[0] + 0.5 * t - 1.2; }, ode::crossing::any, true,
+  option.events.push_back({[](double t, const vec3& y) { return y[2] * y[0] + 0.5 * t - 1.2; }, ode::crossing::any,
+                           true,
                            [](double, const vec3& y) {
                              return ode::event_slope<vec3>{0.5, {y[2], 0, y[0]}};
                            }});
@@ -37,8 +38,7 @@ double loss(const Solver& solver, const Control& control, int which, std::size_t
   if (which == 1) field.p[n] += by;
   if (which == 2) span.t0 += by;
   // The exact landing of a solve for gradients, not the interpolated one.
-  const auto s =
-      ode::solve_with_gradient(field, y, span, solver, control, ode::backsolve{}, until_crossing()).first;
+  const auto s = ode::solve_with_gradient(field, y, span, solver, control, ode::backsolve{}, until_crossing()).first;
   REQUIRE(s.status == ode::status::event);
   return inner(seed, s.y1) + 0.7 * s.t1;
 }

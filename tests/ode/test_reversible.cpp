@@ -120,9 +120,9 @@ TEST_CASE("ode: rounding grows like lambda^-N, and what would grow too far is re
 }
 
 TEST_CASE("ode: a field that contracts too much for a reversible method is found out") {
-  const auto pullback =
-      ode::solve_with_gradient(decay{40}, 1.0, {0, 2}, ode::coupled<ode::rk4>{}, ode::fixed_steps{200}, ode::reversible{})
-          .second;
+  const auto pullback = ode::solve_with_gradient(decay{40}, 1.0, {0, 2}, ode::coupled<ode::rk4>{},
+                                                 ode::fixed_steps{200}, ode::reversible{})
+                            .second;
   CHECK_THROWS_WITH_AS(pullback(1.0), doctest::Contains("off by"), fathom::numerical_error);
   const auto mild =
       ode::solve_with_gradient(decay{1}, 1.0, {0, 1}, ode::coupled<ode::rk4>{}, ode::fixed_steps{50}, ode::reversible{})

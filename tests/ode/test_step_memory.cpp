@@ -28,9 +28,7 @@ struct dropping_field {
   template <class B2>
   using rebind = dropping_field<B2>;
 
-  tensor<B, 2> operator()(const ode_time<B>& t, const tensor<B, 2>& y) const {
-    return part(0, t, y) + part(1, t, y);
-  }
+  tensor<B, 2> operator()(const ode_time<B>& t, const tensor<B, 2>& y) const { return part(0, t, y) + part(1, t, y); }
   std::size_t parts() const { return 2; }
   tensor<B, 2> part(std::size_t n, const ode_time<B>& t, const tensor<B, 2>& y) const {
     if (n == 1) return y * -0.25;
@@ -43,8 +41,9 @@ struct dropping_field {
     host_tensor<scalar_of<B>> keep({x.extent(0), x.extent(1)});
     for (std::size_t n = 0; n < keep.data.size(); ++n)
       keep.data[n] = static_cast<scalar_of<B>>(
-          std::fmod(0.618 * static_cast<double>(seed % 997) + 0.37 * static_cast<double>(n), 1.0) < rate ? 0.0
-                                                                                                        : 1 / (1 - rate));
+          std::fmod(0.618 * static_cast<double>(seed % 997) + 0.37 * static_cast<double>(n), 1.0) < rate
+              ? 0.0
+              : 1 / (1 - rate));
     return x * from_host<2>(x.backend(), keep);
   }
 };
@@ -166,8 +165,7 @@ TEST_CASE("ode: every policy serves inside value_and_gradient") {
                [&](const auto& field) {
                  using A = tree::backend_of_t<std::remove_cvref_t<decltype(field)>>;
                  const tensor<A, 2> y0(p.y0);
-                 const auto s =
-                     ode::solve_in_graph(field, y0, {0, 1.5}, solver, ode::fixed_steps{60}, policy, {0.75});
+                 const auto s = ode::solve_in_graph(field, y0, {0, 1.5}, solver, ode::fixed_steps{60}, policy, {0.75});
                  return mean_square(s.y1) + mean_square(s.values[0]);
                },
                p.field)

@@ -41,9 +41,13 @@ namespace detail {
 template <class Solver>
 inline constexpr bool splits = std::is_base_of_v<splitting_method<Solver>, Solver>;
 template <class Solver>
-inline constexpr bool solves_equations = requires(const Solver& s) { s.newton; };
+inline constexpr bool solves_equations = requires(const Solver& s) {
+  s.newton;
+};
 template <class Solver>
-inline constexpr bool undoes_steps = requires { Solver::reversible; };
+inline constexpr bool undoes_steps = requires {
+  Solver::reversible;
+};
 
 /// Says at compile time which policies a method has.
 template <class Solver, class Policy>
@@ -51,15 +55,17 @@ constexpr void check_policy() {
   constexpr bool with_checkpoints = std::is_same_v<Policy, checkpointed>;
   constexpr bool with_record = std::is_same_v<Policy, direct>;
   constexpr bool undone = std::is_same_v<Policy, reversible>;
-  static_assert(with_checkpoints || with_record || undone || std::is_same_v<Policy, backsolve>,
-                "fathom: the gradient policy is one of ode::checkpointed, ode::direct, ode::backsolve, ode::reversible");
+  static_assert(
+      with_checkpoints || with_record || undone || std::is_same_v<Policy, backsolve>,
+      "fathom: the gradient policy is one of ode::checkpointed, ode::direct, ode::backsolve, ode::reversible");
   static_assert(!undone || undoes_steps<Solver>,
                 "fathom: ode::reversible needs a reversible method: ode::reversible_heun or ode::coupled<ode::rk4>");
   static_assert(!(with_checkpoints || with_record) || !solves_equations<Solver>,
                 "fathom: implicit methods have gradients by ode::backsolve only");
-  static_assert(!with_checkpoints || explicit_method<Solver> || splits<Solver> || solves_equations<Solver>,
-                "fathom: this method keeps something between steps, so ode::checkpointed does not fit; Adams methods "
-                "have ode::direct and ode::backsolve, reversible methods ode::reversible, ode::direct and ode::backsolve");
+  static_assert(
+      !with_checkpoints || explicit_method<Solver> || splits<Solver> || solves_equations<Solver>,
+      "fathom: this method keeps something between steps, so ode::checkpointed does not fit; Adams methods "
+      "have ode::direct and ode::backsolve, reversible methods ode::reversible, ode::direct and ode::backsolve");
 }
 
 }  // namespace detail
@@ -73,8 +79,9 @@ constexpr void check_policy() {
 /// `policy` is one of ode::checkpointed (exact, memory under a budget), ode::direct (exact, everything recorded),
 /// ode::reversible (exact up to rounding, no stored states; for reversible methods) and ode::backsolve (approximate).
 /// Step sizes of an adaptive solve are taken as given: their own derivative is not part of the gradient. Steps end on
-/// options.save_at, and pullback(a, {a_0, a_1, ...}) takes cotangents for those values. Where a terminal event ended the
-/// solve, its time and state move with everything they depend on; pullback(a, {}, b) adds b times the gradient of t1.
+/// options.save_at, and pullback(a, {a_0, a_1, ...}) takes cotangents for those values. Where a terminal event ended
+/// the solve, its time and state move with everything they depend on; pullback(a, {}, b) adds b times the gradient of
+/// t1.
 template <class Field, class Y, class Solver, class Control, class Policy = checkpointed>
   requires(fixed_control<Control> || adaptive_control<Control>)
 auto solve_with_gradient(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,

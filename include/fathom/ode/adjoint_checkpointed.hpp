@@ -24,7 +24,10 @@ namespace fathom::ode::detail {
 
 /// Methods with a Butcher tableau of explicit stages, none of which enters another step's result.
 template <class Solver>
-concept explicit_method = requires { typename Solver::tableau_type; } && (Solver::fsal || !Solver::hands_over);
+concept explicit_method = requires {
+  typename Solver::tableau_type;
+}
+&&(Solver::fsal || !Solver::hands_over);
 
 /// One step's derivative for methods that are no Runge-Kutta methods but keep nothing between steps: on a tape.
 template <class Solver, class Field, class Y>
@@ -65,8 +68,8 @@ class discrete_adjoint {
       : field_(field),
         solver_(solver),
         policy_(policy),
-        store_(slots(policy, y0), known_steps > 0 ? binomial_positions(known_steps, slots(policy, y0))
-                                                  : std::vector<std::int64_t>{},
+        store_(slots(policy, y0),
+               known_steps > 0 ? binomial_positions(known_steps, slots(policy, y0)) : std::vector<std::int64_t>{},
                policy.where),
         last_(y0),
         memory_(policy.memory, policy.bytes) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gradients by recording every evaluation of a solve: exact, for any method whose steps are linear combinations of slopes.
+// Gradients by recording every evaluation of a solve: exact, for any method whose steps are linear combinations of
+// slopes.
 #pragma once
 
 #include <memory>
@@ -27,8 +28,8 @@ options<taped<Y, Gradient>> taped_options(const options<Y>& from) {
       return watch(step_view<Y>{v.t0, v.t1, v.y0.value, v.y1.value, v.stats});
     };
   for (const auto& e : from.events)
-    to.events.push_back({[value = e.value](double t, const state& y) { return value(t, y.value); }, e.direction,
-                         e.terminal, {}});
+    to.events.push_back(
+        {[value = e.value](double t, const state& y) { return value(t, y.value); }, e.direction, e.terminal, {}});
   to.jump_times = from.jump_times;
   to.step_times = from.step_times;
   to.interpolation = from.interpolation;

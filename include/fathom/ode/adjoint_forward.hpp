@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all adjoint policies do alike: a forward solve that notes its steps and saved values, and, where a terminal event
-// ended it, what the event's time depends on.
+// What all adjoint policies do alike: a forward solve that notes its steps and saved values, and, where a terminal
+// event ended it, what the event's time depends on.
 #pragma once
 
 #include <array>
@@ -58,9 +58,7 @@ struct solve_record {
       throw shape_error(fathom::detail::concat("ode: the solve saved ", saved_after.size(), " values, got ", cotangents,
                                                " cotangents for them"));
   }
-  Y seed(const Y& a, double of_time) const {
-    return event ? event->held(a, of_time) : a;
-  }
+  Y seed(const Y& a, double of_time) const { return event ? event->held(a, of_time) : a; }
 };
 
 /// Number of steps where it is known beforehand, else 0.
@@ -79,8 +77,8 @@ void check_event_slopes(const options<Y>& option) {
                                          "ode::event its `slope`, or make it with ode::differentiable_event"));
 }
 
-/// The step from (t, y) that ends where the event is zero: Newton's method on its length, from `length` on. step(h, out)
-/// makes the step, field(t, y, out) the slope. Returns the length; `y1` is the state there.
+/// The step from (t, y) that ends where the event is zero: Newton's method on its length, from `length` on. step(h,
+/// out) makes the step, field(t, y, out) the slope. Returns the length; `y1` is the state there.
 template <class Y, class Step, class Slope>
 double land_on_event(const event<Y>& e, double t, double length, Y& y1, event_motion<Y>& motion, const Step& step,
                      const Slope& slope) {
@@ -92,11 +90,12 @@ double land_on_event(const event<Y>& e, double t, double length, Y& y1, event_mo
     motion.g = e.slope(end, y1);
     motion.rate = motion.g.t + state_traits<Y>::dot(motion.g.y, motion.f);
     if (!(std::abs(motion.rate) > 0) || !std::isfinite(motion.rate))
-      throw numerical_error(
-          fathom::detail::concat("ode: the event at t = ", end, " is touched, not crossed (its value changes at rate ",
-                                 motion.rate, "): its time has no derivative there"));
+      throw numerical_error(fathom::detail::concat("ode: the event at t = ", end,
+                                                   " is touched, not crossed (its value changes at rate ", motion.rate,
+                                                   "): its time has no derivative there"));
     const double move = -e.value(end, y1) / motion.rate;
-    if (n == 8 || std::abs(move) <= 4 * eps * (std::abs(end) + std::abs(length)) || !(std::abs(move) < std::abs(length)))
+    if (n == 8 || std::abs(move) <= 4 * eps * (std::abs(end) + std::abs(length)) ||
+        !(std::abs(move) < std::abs(length)))
       return length;
     length += move;
   }

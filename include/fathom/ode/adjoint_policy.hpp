@@ -27,11 +27,11 @@ struct direct {
   bool times = false;  ///< also the gradient with respect to t0 and t1
 };
 
-/// Exact gradients of the discrete solve from stored states; what lies between them is computed again. States are stored
-/// at as many steps as fit into half of `bytes` (or exactly `slots`, the initial state counted): all of them, or else
-/// where binomial checkpointing wants them. `bytes` also limits what the backward pass holds beside them, down to one
-/// stage's residuals. Memory: slots + stages + 3 states and, as far as it fits, one step's residuals. Cost: 4, plus the
-/// repeated steps (binomial_advances).
+/// Exact gradients of the discrete solve from stored states; what lies between them is computed again. States are
+/// stored at as many steps as fit into half of `bytes` (or exactly `slots`, the initial state counted): all of them, or
+/// else where binomial checkpointing wants them. `bytes` also limits what the backward pass holds beside them, down to
+/// one stage's residuals. Memory: slots + stages + 3 states and, as far as it fits, one step's residuals. Cost: 4, plus
+/// the repeated steps (binomial_advances).
 struct checkpointed {
   std::size_t bytes = std::size_t(1) << 31;
   std::int64_t slots = 0;  ///< 0: as many as fit
@@ -54,8 +54,8 @@ struct backsolve {
 /// Memory: one step, whatever their number. A pass whose initial state comes out further off than `tolerance`
 /// (relative) is refused with that number: its gradient would be wrong by as much.
 struct reversible {
-  double tolerance = 0;  ///< 0: the square root of the scalar's unit of rounding
-  bool times = false;    ///< also the gradient with respect to t0 and t1
+  double tolerance = 0;                      ///< 0: the square root of the scalar's unit of rounding
+  bool times = false;                        ///< also the gradient with respect to t0 and t1
   std::size_t bytes = std::size_t(1) << 31;  ///< that the backward pass may hold
   step_memory memory = step_memory::automatic;
 };
@@ -65,7 +65,7 @@ template <class Y, class Gradient>
 struct solve_gradient {
   Y y0;
   Gradient parameters;
-  double t0 = 0, t1 = 0;            ///< with policy.times; where an event ended the solve, t1 only stretches the grid
+  double t0 = 0, t1 = 0;  ///< with policy.times; where an event ended the solve, t1 only stretches the grid
   statistics stats{};
   double reconstruction_error = 0;  ///< backsolve and reversible: |y0 found backwards - y0| / |y0|
 };

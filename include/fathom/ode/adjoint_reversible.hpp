@@ -145,7 +145,8 @@ class reversal<coupled<Method>, Field, Y> {
     stages_.forward(f, step, z_, true);
     Method::add_weights(scratch_, y, -h, stages_.work.k);
     Y y0 = y;
-    traits::scaled_sum(y0, std::array<double, 2>{1 / lambda_, 1 - 1 / lambda_}, std::array<const Y*, 2>{&scratch_, &z_});
+    traits::scaled_sum(y0, std::array<double, 2>{1 / lambda_, 1 - 1 / lambda_},
+                       std::array<const Y*, 2>{&scratch_, &z_});
     y = std::move(y0);
     const auto d = stages_.backward(f, step, z_, a, gradient, true, stats);
     stages_.take_sum(minus);
@@ -218,8 +219,7 @@ struct reversible_adjoint {
     record.check(saved.size());
     solve_gradient<Y, gradient_type> result{y0, field.zero_gradient()};
     evaluator<Field, Y> f{&field};
-    reversal<Solver, Field, Y> back(solver, y1, z1, record.seed(a, of_time),
-                                      held_stages(policy.memory, policy.bytes));
+    reversal<Solver, Field, Y> back(solver, y1, z1, record.seed(a, of_time), held_stages(policy.memory, policy.bytes));
     auto times = record.times();
     std::size_t next = saved.size();
     const auto add_saved = [&](std::int64_t n) {
@@ -253,8 +253,8 @@ struct reversible_adjoint {
     error = std::sqrt(traits::dot(difference, difference)) / (size > 0 ? size : 1.0);
     if (!(error <= tolerance()))
       throw numerical_error(fathom::detail::concat(
-          "ode: undoing ", record.steps.size(), " steps of ", Solver::name, " led back to an initial state that is off by ",
-          error, " (relative), the tolerance is ", tolerance(),
+          "ode: undoing ", record.steps.size(), " steps of ", Solver::name,
+          " led back to an initial state that is off by ", error, " (relative), the tolerance is ", tolerance(),
           ": the field contracts too much for a reversible method; use ode::checkpointed"));
   }
 };
@@ -283,9 +283,9 @@ auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver
     shown = std::move(work);
     book_landing(result, record.steps, length);
   };
-  auto [result, record] =
-      forward_with_record(field, y0, span, shown_solver<Solver, Y>(solver, &shown), control, option, false,
-                          [](std::int64_t, const step_view<Y>&) {}, land);
+  auto [result, record] = forward_with_record(
+      field, y0, span, shown_solver<Solver, Y>(solver, &shown), control, option, false,
+      [](std::int64_t, const step_view<Y>&) {}, land);
   adjoint->refuse_amplification(static_cast<std::int64_t>(record.steps.size()));
   adjoint->y1 = result.y1;
   if (shown) adjoint->z1 = shown->z;

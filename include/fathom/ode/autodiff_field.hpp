@@ -176,11 +176,8 @@ class autodiff_field {
   }
 
   /// Fields that are sums of parts (see split_field) are so with derivatives too.
-  std::size_t parts() const
-    requires requires(const Field& f) { f.parts(); }
-  {
-    return field_.parts();
-  }
+  std::size_t parts() const requires requires(const Field& f) { f.parts(); }
+  { return field_.parts(); }
   template <class Y>
     requires requires(const Field& f) { f.parts(); }
   Y part(std::size_t n, const ode_time<backend_type>& t, const Y& y) const {
@@ -227,7 +224,8 @@ template <class Y, class Value>
 event<Y> differentiable_event(const Value& value, crossing direction = crossing::any) {
   using traits = state_traits<Y>;
   return {[value](double t, const Y& y) { return static_cast<double>(item(value(traits::time(t, y), y))); }, direction,
-          true, [value](double t, const Y& y) {
+          true,
+          [value](double t, const Y& y) {
             const auto b = traits::backend(y);
             auto recorded = fathom::vjp(b, value, traits::time(t, y), y);
             auto [of_t, of_y] = recorded.second(full<0>(b, {}, typename traits::scalar_type(1)));

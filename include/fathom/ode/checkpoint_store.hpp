@@ -17,7 +17,8 @@
 
 namespace fathom::ode::detail {
 
-/// A state, moved to the host where `where` says so. Tensors are shared, not copied: what others do to theirs never shows.
+/// A state, moved to the host where `where` says so. Tensors are shared, not copied: what others do to theirs never
+/// shows.
 template <class Y>
 class stored_state {
  public:
@@ -64,8 +65,9 @@ class stored_state {
   };
   template <class X>
   static constexpr bool tensors_only() {
-    if constexpr (tree_state<X>)
-      return requires { typename state_traits<X>::backend_type; };
+    if constexpr (tree_state<X>) return requires {
+        typename state_traits<X>::backend_type;
+      };
     else
       return false;
   }

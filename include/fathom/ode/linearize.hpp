@@ -32,18 +32,17 @@ concept differentiable_field = vector_field<F, Y> && requires(const F& f, const 
 /// pullback(a, gradient, last), which does what vjp does without evaluating again; `last` says that it is not called
 /// once more.
 template <class F, class Y>
-concept recording_field = differentiable_field<F, Y> && requires(const F& f,
-                                                                 const typename state_traits<Y>::time_type& t,
-                                                                 const Y& y, Y& value,
-                                                                 typename F::gradient_type& gradient) {
+concept recording_field = differentiable_field<F, Y> &&
+    requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, Y& value,
+             typename F::gradient_type& gradient) {
   { f.linearize(t, y, value)(y, gradient, true) } -> std::convertible_to<field_cotangent<Y>>;
 };
 
 /// The same of one part of a split field.
 template <class F, class Y>
-concept recording_split_field = split_field<F, Y> && requires(const F& f, const typename state_traits<Y>::time_type& t,
-                                                              const Y& y, Y& value,
-                                                              typename F::gradient_type& gradient) {
+concept recording_split_field = split_field<F, Y> &&
+    requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y, Y& value,
+             typename F::gradient_type& gradient) {
   { f.zero_gradient() } -> std::convertible_to<typename F::gradient_type>;
   { f.linearize_part(std::size_t(0), t, y, value)(y, gradient, true) } -> std::convertible_to<field_cotangent<Y>>;
 };

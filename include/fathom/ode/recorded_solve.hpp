@@ -120,8 +120,8 @@ class solve_node final : public fathom::detail::gradient_node {
 ///                                              ode::checkpointed{.slots = 8}).y1.z);
 ///     };
 template <class Field, class Y, class Solver, class Control, class Policy = checkpointed, class... Context>
-solution<Y> solve_in_graph(const Field& field, const Y& y0, interval span, const Solver& solver,
-                           const Control& control, const Policy& policy = {}, const std::vector<double>& save_at = {},
+solution<Y> solve_in_graph(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
+                           const Policy& policy = {}, const std::vector<double>& save_at = {},
                            const Context&... context) {
   using decorated = tree::backend_of_t<Y>;
   static_assert(decorated_backend<decorated>, "fathom: solve_in_graph is for states on autodiff<B>");

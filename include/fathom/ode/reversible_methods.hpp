@@ -105,9 +105,9 @@ struct reversible_heun {
   }
 };
 
-/// y1 = lambda y0 + (1 - lambda) z0 + P_h(t0, z0), z1 = z0 - P_-h(t1, y1), where P_h(t, y) is the increment of a step of
-/// the method over h. The method's own order at twice its evaluations. Stable on the negative real axis up to
-/// |h mu| = -ln lambda; undoing N steps amplifies rounding by lambda^-N.
+/// y1 = lambda y0 + (1 - lambda) z0 + P_h(t0, z0), z1 = z0 - P_-h(t1, y1), where P_h(t, y) is the increment of a step
+/// of the method over h. The method's own order at twice its evaluations. Stable on the negative real axis up to |h mu|
+/// = -ln lambda; undoing N steps amplifies rounding by lambda^-N.
 template <class Method>
   requires requires { typename Method::tableau_type; }
 struct coupled {

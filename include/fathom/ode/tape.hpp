@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A solve's linear combinations and field evaluations, recorded: the state that a method works on carries a place on the
-// tape, whatever the method.
+// A solve's linear combinations and field evaluations, recorded: the state that a method works on carries a place on
+// the tape, whatever the method.
 #pragma once
 
 #include <array>
@@ -142,20 +142,12 @@ struct taped_field {
   const Field* field;
   tape<Y, gradient_type>* on;
 
-  void operator()(double t, const state& y, state& out) const
-    requires differentiable_field<Field, Y>
-  {
+  void operator()(double t, const state& y, state& out) const requires differentiable_field<Field, Y> {
     evaluator<Field, Y> f{field};
     note(t, y, out, linearize(f, t, y.value, out.value));
   }
-  std::size_t parts() const
-    requires recording_split_field<Field, Y>
-  {
-    return field->parts();
-  }
-  state part(std::size_t n, double t, const state& y) const
-    requires recording_split_field<Field, Y>
-  {
+  std::size_t parts() const requires recording_split_field<Field, Y> { return field->parts(); }
+  state part(std::size_t n, double t, const state& y) const requires recording_split_field<Field, Y> {
     state out{y.value};
     note(t, y, out, field->linearize_part(n, state_traits<Y>::time(t, y.value), y.value, out.value));
     return out;
@@ -167,8 +159,8 @@ struct taped_field {
     const auto shared = std::make_shared<Pullback>(std::move(held));
     out.on = on;
     out.place = on->evaluation(
-        y.place, t,
-        [shared](const Y& a, gradient_type& gradient, bool last) { return (*shared)(a, gradient, last); }, out.value);
+        y.place, t, [shared](const Y& a, gradient_type& gradient, bool last) { return (*shared)(a, gradient, last); },
+        out.value);
   }
 };
 

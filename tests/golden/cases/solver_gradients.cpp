@@ -51,10 +51,10 @@ struct solver_gradients {
   gradients recorded(const Solver& solver, const golden::solver_request& r) const {
     ode::options<state> option{.save_at = problem.times};
     option.interpolation = r.between();
-    const auto pullback = ode::solve_with_gradient(problem, problem.y0, {problem.times.front(), problem.times.back()},
-                                                   solver, ode::fixed_grid{peer::grid(problem.times, r.step())},
-                                                   ode::direct{}, option)
-                              .second;
+    const auto pullback =
+        ode::solve_with_gradient(problem, problem.y0, {problem.times.front(), problem.times.back()}, solver,
+                                 ode::fixed_grid{peer::grid(problem.times, r.step())}, ode::direct{}, option)
+            .second;
     const auto g = pullback(state(problem.y0.size(), 0.0), cotangents);
     return {g.y0, g.parameters.values};
   }
@@ -62,8 +62,9 @@ struct solver_gradients {
   template <class Solver, class ControlOf>
   void adjoint(const std::string& prefix, const Solver& solver, const std::vector<state>& values,
                const ControlOf& control_of, bool overshoot, long evaluations, double tolerance) const {
-    const auto g = ode::detail::solve_intervals_backwards(problem, problem.times, values, cotangents, solver, control_of,
-                                                          ode::backsolve{.overshoot = overshoot, .time_in_norm = true});
+    const auto g =
+        ode::detail::solve_intervals_backwards(problem, problem.times, values, cotangents, solver, control_of,
+                                               ode::backsolve{.overshoot = overshoot, .time_in_norm = true});
     compare(prefix, {g.y0, g.parameters.values}, tolerance);
     const long got = g.stats.vjp_evaluations;
     if (evaluations > 0 && got != evaluations)
@@ -147,7 +148,8 @@ struct solver_gradients {
       if (!run.has(backprop + "y0")) continue;
       const golden::solver_request r(entry);
       ++compared;
-      // Where rounding makes the peer's grid end twice, its last step has no length: it is evaluated, and changes nothing.
+      // Where rounding makes the peer's grid end twice, its last step has no length: it is evaluated, and changes
+      // nothing.
       bool twice = false;
       const auto grid_of = [&](std::size_t n) {
         auto points = peer::grid({problem.times[n], problem.times[n - 1]}, r.step());
@@ -173,8 +175,9 @@ struct solver_gradients {
             compare(backprop, recorded_adaptive(solver, r), r.method == "dopri8" ? 1e-5 : 1e-7);
             const auto s = peer::solve(problem, problem.y0, problem.times, solver, r.control());
             const bool eighth = r.method == "dopri8";
-            adjoint(adjoint_of, solver, s.values, [&](std::size_t) { return r.control(); }, true,
-                    eighth ? 0 : r.adjoint_evaluations, eighth ? 1e-5 : 1e-9);
+            adjoint(
+                adjoint_of, solver, s.values, [&](std::size_t) { return r.control(); }, true,
+                eighth ? 0 : r.adjoint_evaluations, eighth ? 1e-5 : 1e-9);
           }))
         continue;
       // Newton's iterations have no recorded gradient here; the continuous adjoint by the same method is compared. The

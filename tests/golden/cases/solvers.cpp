@@ -54,8 +54,8 @@ void compare(Run& run, const std::string& key, const golden::solver_request& r, 
   for (std::size_t i = 0; i < want.size(); ++i) {
     const double w = want[i];
     largest = std::max(largest, std::abs(w));
-    worst = std::max(worst, i / n < got.values.size() ? std::abs(got.values[i / n][i % n] - w) / std::max(1.0, std::abs(w))
-                                                      : 1.0);
+    worst = std::max(
+        worst, i / n < got.values.size() ? std::abs(got.values[i / n][i % n] - w) / std::max(1.0, std::abs(w)) : 1.0);
   }
   // At order 11 the explicit method is unstable here: rounding grows with the values.
   if (r.method == "explicit_adams" && largest > 100) tolerance = 1e-9;
@@ -63,8 +63,8 @@ void compare(Run& run, const std::string& key, const golden::solver_request& r, 
   const auto count = [&](bool right) {
     if (!right) run.fail(key, detail::concat(got.stats.evaluations, " evaluations, expected ", r.evaluations));
   };
-  // Implicit methods count Newton's evaluations another way. The peer evaluates the slope at the end anew for every value
-  // of the cubic interpolant; here the next step has it.
+  // Implicit methods count Newton's evaluations another way. The peer evaluates the slope at the end anew for every
+  // value of the cubic interpolant; here the next step has it.
   if (got.stats.newton_iterations > 0) return;
   if (r.options.value("interp", std::string()) == "cubic")
     count(got.stats.evaluations <= r.evaluations);

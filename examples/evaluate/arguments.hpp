@@ -7,11 +7,11 @@
 #include <string>
 
 struct evaluate_arguments {
-  std::string model;                       ///< weights that examples/train has saved
-  std::string targets;                     ///< folder of structures, or packed chains
-  std::string split = "valid";             ///< of packed chains
-  std::string alignments;                  ///< folder of NAME.a3m; empty: single sequences
-  std::string training;                    ///< chains that the model learnt from, for two of the baselines
+  std::string model;            ///< weights that examples/train has saved
+  std::string targets;          ///< folder of structures, or packed chains
+  std::string split = "valid";  ///< of packed chains
+  std::string alignments;       ///< folder of NAME.a3m; empty: single sequences
+  std::string training;         ///< chains that the model learnt from, for two of the baselines
   std::string output = "evaluate_output";
   std::string solver;                      ///< NAME:STEPS; empty: what the weights say
   std::optional<long> recycles, clusters;  ///< empty: what the weights say
@@ -19,7 +19,7 @@ struct evaluate_arguments {
   std::uint64_t seed = 0;                  ///< of the shuffled sequences
   int threads = 0;                         ///< 0: all of the machine
   bool baselines = true;
-  bool structures = false;                 ///< write every prediction as PDB
+  bool structures = false;  ///< write every prediction as PDB
 };
 
 /// Parses; a wrong command line gives the process's exit code instead (0 for --help).

@@ -51,9 +51,11 @@ void fill_gaps(fathom::io::protein& chain) {
     return length > 1e-6 ? (1 / length) * away : metrics::point{1, 0, 0};
   };
   for (std::size_t i = 0; i < known.front(); ++i)
-    put(chain, i, ca_column, ca.at[known.front()] + (3.8 * static_cast<double>(known.front() - i)) * outwards(known.front()));
+    put(chain, i, ca_column,
+        ca.at[known.front()] + (3.8 * static_cast<double>(known.front() - i)) * outwards(known.front()));
   for (std::size_t i = known.back() + 1; i < ca.size(); ++i)
-    put(chain, i, ca_column, ca.at[known.back()] + (3.8 * static_cast<double>(i - known.back())) * outwards(known.back()));
+    put(chain, i, ca_column,
+        ca.at[known.back()] + (3.8 * static_cast<double>(i - known.back())) * outwards(known.back()));
   for (std::size_t k = 0; k + 1 < known.size(); ++k) {
     const std::size_t a = known[k], b = known[k + 1];
     for (std::size_t i = a + 1; i < b; ++i) {

@@ -38,8 +38,9 @@ class compact_folder : public chain_folder {
     // A model for every worker: each computes on one thread.
     for (std::size_t w = 0; w < worker_count(threads); ++w) {
       const B b(fathom::cpu_options{.threads = 1});
-      models_.push_back(drawn ? fathom::initialise(fathom::make_compact<model_type>(b, settings), {.seed = settings.seed})
-                              : fathom::load_compact<model_type>(b, *file, settings));
+      models_.push_back(drawn
+                            ? fathom::initialise(fathom::make_compact<model_type>(b, settings), {.seed = settings.seed})
+                            : fathom::load_compact<model_type>(b, *file, settings));
     }
   }
 
@@ -70,10 +71,9 @@ class compact_folder : public chain_folder {
   }
   long parameters() const override { return static_cast<long>(fathom::tree::count(models_.front())); }
   std::string text() const override {
-    return settings_.discrete ? fathom::detail::concat("discrete, ", settings_.blocks, " blocks, ", settings_.recycles,
-                                                       " recycles")
-                              : fathom::detail::concat("continuous, ", settings_.solver.text(), ", ", settings_.recycles,
-                                                       " recycles");
+    return settings_.discrete
+               ? fathom::detail::concat("discrete, ", settings_.blocks, " blocks, ", settings_.recycles, " recycles")
+               : fathom::detail::concat("continuous, ", settings_.solver.text(), ", ", settings_.recycles, " recycles");
   }
 
  private:
@@ -90,6 +90,7 @@ std::unique_ptr<chain_folder> open_folder(const evaluate_arguments& a) {
   if (!a.solver.empty()) settings.solver = fathom::parse_trunk_solver(a.solver);
   if (a.recycles) settings.recycles = *a.recycles;
   if (a.clusters) settings.clusters = *a.clusters;
-  if (settings.discrete) return std::make_unique<compact_folder<fathom::discrete_depth>>(settings, a.threads, false, &file);
+  if (settings.discrete)
+    return std::make_unique<compact_folder<fathom::discrete_depth>>(settings, a.threads, false, &file);
   return std::make_unique<compact_folder<fathom::continuous_depth>>(settings, a.threads, false, &file);
 }

@@ -34,7 +34,8 @@ struct method {
 /// Says on the terminal how far a method is.
 class progress {
  public:
-  progress(std::string name, std::size_t all) : terminal_(isatty(STDERR_FILENO) != 0), name_(std::move(name)), all_(all) {
+  progress(std::string name, std::size_t all)
+      : terminal_(isatty(STDERR_FILENO) != 0), name_(std::move(name)), all_(all) {
     if (!terminal_) std::fprintf(stderr, "evaluate: %s\n", name_.c_str());
   }
   ~progress() {
@@ -85,9 +86,9 @@ json to_json(const target_scores& t) {
 
 void print_row(const std::string& name, const mean_scores& m) {
   const std::string hand = m.handedness.all > 0 ? fathom::detail::concat(std::lround(100 * m.handedness.share())) : "-";
-  std::printf("%-28s %7.3f %7.3f %7.3f %7.3f %8.3f %8.3f %7.1f %8.2f %7s %6.0f %8.2f\n", name.c_str(), m.lddt_ca, m.tm_score,
-              m.gdt_ts, m.gdt_ha, m.helix.f1(), m.strand.f1(), 100 * m.spacing.share(), 100 * m.clashes.share(), hand.c_str(),
-              m.evaluations, m.seconds);
+  std::printf("%-28s %7.3f %7.3f %7.3f %7.3f %8.3f %8.3f %7.1f %8.2f %7s %6.0f %8.2f\n", name.c_str(), m.lddt_ca,
+              m.tm_score, m.gdt_ts, m.gdt_ha, m.helix.f1(), m.strand.f1(), 100 * m.spacing.share(),
+              100 * m.clashes.share(), hand.c_str(), m.evaluations, m.seconds);
 }
 
 /// Everything that is scored against the same targets.
@@ -157,9 +158,9 @@ std::vector<method> baselines(const evaluate_arguments& a, const evaluation& e, 
 
   std::vector<nearest_fold> nearest(targets.size());
   auto& chain = add("nearest_training_chain", e.of("nearest training chain", [&](std::size_t k) {
-                      nearest[k] = nearest_chain(targets[k], training);
-                      return nearest[k].structure;
-                    }));
+    nearest[k] = nearest_chain(targets[k], training);
+    return nearest[k].structure;
+  }));
   double identity = 0, coverage = 0;
   for (const auto& n : nearest) {
     identity += n.identity / static_cast<double>(nearest.size());
@@ -186,8 +187,8 @@ int evaluate(const evaluate_arguments& a) {
   const auto mean = mean_of(scores);
   const auto others = a.baselines ? baselines(a, e, *model) : std::vector<method>{};
 
-  std::printf("%-28s %7s %7s %7s %7s %8s %8s %7s %8s %7s %6s %8s\n", "", "lDDT-CA", "TM", "GDT-TS", "GDT-HA", "helix F1",
-              "strandF1", "CA-CA %", "clash %", "right %", "evals", "seconds");
+  std::printf("%-28s %7s %7s %7s %7s %8s %8s %7s %8s %7s %6s %8s\n", "", "lDDT-CA", "TM", "GDT-TS", "GDT-HA",
+              "helix F1", "strandF1", "CA-CA %", "clash %", "right %", "evals", "seconds");
   print_row("model", mean);
   for (const auto& m : others) print_row(m.name, m.mean);
   if (a.baselines && a.training.empty())

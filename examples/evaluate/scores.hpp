@@ -15,7 +15,7 @@ struct target_scores {
   std::string name;
   long residues = 0;
   double lddt_ca = 0, tm_score = 0, gdt_ts = 0, gdt_ha = 0, rmsd = 0;
-  fathom::metrics::state_agreement helix, strand;         ///< of the predicted coordinates, by hydrogen bonds
+  fathom::metrics::state_agreement helix, strand;  ///< of the predicted coordinates, by hydrogen bonds
   fathom::metrics::share_count spacing, clashes, handedness;
   double plddt = 0, evaluations = 0, seconds = 0;
 };

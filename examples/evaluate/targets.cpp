@@ -30,7 +30,8 @@ std::vector<train::chain> read_targets(const evaluate_arguments& a) {
   auto chains = read(a.targets, all);
   // An alignment beside the structures is not asked for.
   for (auto& c : chains) c.alignment = {};
-  if (a.limit > 0 && chains.size() > static_cast<std::size_t>(a.limit)) chains.resize(static_cast<std::size_t>(a.limit));
+  if (a.limit > 0 && chains.size() > static_cast<std::size_t>(a.limit))
+    chains.resize(static_cast<std::size_t>(a.limit));
   if (a.alignments.empty()) return chains;
   if (!fs::is_directory(a.alignments)) throw fathom::io_error("'" + a.alignments + "' is no folder of alignments");
   for (auto& c : chains) {

@@ -8,8 +8,8 @@
 
 #include "arguments.hpp"
 
-/// The targets, by name, with their alignments where --msa has one for every one of them. Throws input_error or io_error
-/// naming the file.
+/// The targets, by name, with their alignments where --msa has one for every one of them. Throws input_error or
+/// io_error naming the file.
 std::vector<fathom::train::chain> read_targets(const evaluate_arguments& arguments);
 
 /// What the model learnt from; empty without --train.

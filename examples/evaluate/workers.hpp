@@ -11,10 +11,12 @@
 #include <vector>
 
 inline std::size_t worker_count(int threads) {
-  return threads > 0 ? static_cast<std::size_t>(threads) : std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  return threads > 0 ? static_cast<std::size_t>(threads)
+                     : std::max<std::size_t>(1, std::thread::hardware_concurrency());
 }
 
-/// body(k, worker) for k = 0 .. count - 1, in any order, on `workers` threads. The first exception stops all and comes out.
+/// body(k, worker) for k = 0 .. count - 1, in any order, on `workers` threads. The first exception stops all and comes
+/// out.
 template <class Body>
 void for_each_on_workers(std::size_t workers, std::size_t count, const Body& body) {
   std::atomic<std::size_t> next{0};

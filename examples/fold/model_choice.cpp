@@ -12,7 +12,8 @@ namespace {
 /// The metadata of a safetensors file; other formats have none.
 std::map<std::string, std::string> metadata_of(const std::string& path) {
   const fathom::io::mapped_file file(path);
-  const bool zip = file.size() >= 2 && static_cast<char>(file.data()[0]) == 'P' && static_cast<char>(file.data()[1]) == 'K';
+  const bool zip =
+      file.size() >= 2 && static_cast<char>(file.data()[0]) == 'P' && static_cast<char>(file.data()[1]) == 'K';
   return zip ? std::map<std::string, std::string>{} : fathom::io::safetensors(path).metadata();
 }
 
@@ -40,10 +41,10 @@ void complete_arguments(fold_arguments& a) {
   if (!a.clusters) a.clusters = settings.clusters;
   if (!a.recycles) a.recycles = settings.recycles;
   if (!a.extra) a.extra = compact ? 0 : 1024;
-  if (!a.solver && !a.steps && !a.rtol && compact) {
+  if (!a.solver && !a.rtol && compact) {
     const std::string text = settings.solver.text();
     a.solver = text.substr(0, text.find(':'));
-    a.steps = settings.solver.steps;
+    if (!a.steps) a.steps = settings.solver.steps;
   }
   if (!a.solver) a.solver = a.rtol ? "dopri5" : "rk4";
   if (!a.steps && !a.rtol) a.steps = 2;

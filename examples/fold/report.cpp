@@ -17,8 +17,7 @@ namespace metrics = fathom::metrics;
 
 namespace {
 
-const char* const meaningless =
-    "the weights were drawn at random (no --model was given): the structure means nothing";
+const char* const meaningless = "the weights were drawn at random (no --model was given): the structure means nothing";
 
 double mean(const std::vector<double>& values) {
   return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -26,9 +25,8 @@ double mean(const std::vector<double>& values) {
 
 }  // namespace
 
-void write_results(const fold_arguments& arguments, const fathom::io::alignment& alignment,
-                   const fold_outcome& outcome, const std::optional<fathom::io::protein>& reference,
-                   const std::optional<fold_scores>& scores) {
+void write_results(const fold_arguments& arguments, const fathom::io::alignment& alignment, const fold_outcome& outcome,
+                   const std::optional<fathom::io::protein>& reference, const std::optional<fold_scores>& scores) {
   namespace fs = std::filesystem;
   const fs::path folder = arguments.output;
   std::error_code failed;
@@ -67,8 +65,9 @@ void write_results(const fold_arguments& arguments, const fathom::io::alignment&
   summary["geometry"] = {{"worst_bond_deviation_angstrom", geometry.worst_bond.deviation},
                          {"worst_angle_deviation_degrees", geometry.worst_angle.deviation}};
   if (scores)
-    summary["reference"] = {{"file", arguments.reference}, {"residues", scores->residues}, {"lddt_ca", scores->lddt_ca},
-                            {"tm_score", scores->tm_score}, {"rmsd", scores->rmsd},         {"gdt_ts", scores->gdt_ts},
+    summary["reference"] = {{"file", arguments.reference}, {"residues", scores->residues},
+                            {"lddt_ca", scores->lddt_ca},  {"tm_score", scores->tm_score},
+                            {"rmsd", scores->rmsd},        {"gdt_ts", scores->gdt_ts},
                             {"gdt_ha", scores->gdt_ha}};
   summary["seconds"] = {{"load", outcome.load_seconds}, {"fold", outcome.fold_seconds}};
   for (const auto& [stage, seconds] : outcome.stage_seconds) summary["seconds"]["stages"][stage] = seconds;
@@ -92,8 +91,8 @@ void print_results(const fold_arguments& arguments, const fold_outcome& outcome,
               p.displacement.z, p.displacement.frames, mean(p.plddt));
   if (scores)
     std::printf("against %s, %ld residues: lDDT-CA %.3f, TM-score %.3f, RMSD %.2f Angstrom, GDT-TS %.3f, GDT-HA %.3f\n",
-                arguments.reference.c_str(), scores->residues, scores->lddt_ca, scores->tm_score, scores->rmsd, scores->gdt_ts,
-                scores->gdt_ha);
+                arguments.reference.c_str(), scores->residues, scores->lddt_ca, scores->tm_score, scores->rmsd,
+                scores->gdt_ts, scores->gdt_ha);
   std::printf("wrote %s/ranked_0.pdb, ranked_0.cif, plddt.json, %ssummary.json%s\n", arguments.output.c_str(),
               p.errors ? "pae.json, " : "", arguments.report ? ", report.html" : "");
   if (arguments.model.empty()) std::printf("Note: %s.\n", meaningless);

@@ -65,10 +65,15 @@ json depth_of(const fold_arguments& arguments, const fold_outcome& outcome) {
   bool estimates = false, drift = false;
   for (const auto& step : outcome.prediction.solution.steps) {
     // Sizes over many decades: significant digits, not decimals.
-    const auto share = [](double value) { return std::isfinite(value) ? json(std::stod(text("%.4g", value))) : json(nullptr); };
-    depth["steps"].push_back({{"cycle", step.cycle},       {"t0", step.t0},
-                              {"t1", step.t1},             {"accepted", step.accepted},
-                              {"change", share(step.change)}, {"error", share(step.error)},
+    const auto share = [](double value) {
+      return std::isfinite(value) ? json(std::stod(text("%.4g", value))) : json(nullptr);
+    };
+    depth["steps"].push_back({{"cycle", step.cycle},
+                              {"t0", step.t0},
+                              {"t1", step.t1},
+                              {"accepted", step.accepted},
+                              {"change", share(step.change)},
+                              {"error", share(step.error)},
                               {"drift", share(step.drift)}});
     estimates = estimates || std::isfinite(step.error);
     drift = drift || std::isfinite(step.drift);
@@ -98,9 +103,13 @@ json settings_of(const fold_arguments& arguments, const fathom::io::alignment& a
   const auto file = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
   row("Weights", arguments.model.empty() ? text("random, seed %llu", static_cast<unsigned long long>(arguments.seed))
                                          : file(arguments.model));
-  row("Model", text("%s, %.2f million parameters", arguments.dims.c_str(), static_cast<double>(outcome.parameters) / 1e6));
-  row("Solver", arguments.rtol ? text("%s, relative tolerance %g", arguments.solver->c_str(), *arguments.rtol)
-                               : text("%s, %ld fixed steps", arguments.solver->c_str(), *arguments.steps));
+  row("Model",
+      text("%s, %.2f million parameters", arguments.dims.c_str(), static_cast<double>(outcome.parameters) / 1e6));
+  if (outcome.prediction.solution.steps.empty())
+    row("Solver", "none: a stack of blocks");
+  else
+    row("Solver", arguments.rtol ? text("%s, relative tolerance %g", arguments.solver->c_str(), *arguments.rtol)
+                                 : text("%s, %ld fixed steps", arguments.solver->c_str(), *arguments.steps));
   row("Passes", std::to_string(*arguments.recycles + 1));
   row("Alignment", text("%zu sequences; %ld clustered, %ld extra rows at most", alignment.rows.size(),
                         *arguments.clusters, *arguments.extra));
@@ -142,7 +151,8 @@ std::string report_page(const fold_arguments& arguments, const fathom::io::align
   data["subtitle"] = text("%zu residues, %zu sequences in the alignment", n, alignment.rows.size());
   data["sequence"] = p.structure.sequence();
   if (arguments.model.empty())
-    data["warning"] = "The weights were drawn at random: this structure means nothing. Give --model to fold with trained ones.";
+    data["warning"] =
+        "The weights were drawn at random: this structure means nothing. Give --model to fold with trained ones.";
   else
     data["warning"] = nullptr;
   data["figures"] = figures_of(outcome, scores);
@@ -187,8 +197,10 @@ std::string report_page(const fold_arguments& arguments, const fathom::io::align
 
   std::string embedded = data.dump(-1, ' ', false, json::error_handler_t::replace);
   // Nothing in the data may end the script element that it stands in.
-  for (std::size_t at = 0; (at = embedded.find("</", at)) != std::string::npos; at += 3) embedded.replace(at, 2, "<\\/");
-  for (std::size_t at = 0; (at = embedded.find("<!--", at)) != std::string::npos; at += 4) embedded.replace(at, 1, "\\u003c");
+  for (std::size_t at = 0; (at = embedded.find("</", at)) != std::string::npos; at += 3)
+    embedded.replace(at, 2, "<\\/");
+  for (std::size_t at = 0; (at = embedded.find("<!--", at)) != std::string::npos; at += 4)
+    embedded.replace(at, 1, "\\u003c");
   std::string page = report_template;
   const std::string place = "/*DATA*/";
   return page.replace(page.find(place), place.size(), embedded);

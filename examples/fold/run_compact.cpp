@@ -15,10 +15,9 @@ fold_outcome run(const fold_arguments& a, const fathom::features& query, const f
   fold_outcome outcome;
   const B b = backend_of(a);
   const auto start = std::chrono::steady_clock::now();
-  const auto model =
-      a.model.empty()
-          ? fathom::initialise(fathom::make_compact<model_type>(b, settings), {.seed = a.seed, .final_scale = 0.1})
-          : fathom::load_compact<model_type>(b, fathom::io::safetensors(a.model), settings);
+  const auto model = a.model.empty() ? fathom::initialise(fathom::make_compact<model_type>(b, settings),
+                                                          {.seed = a.seed, .final_scale = 0.1})
+                                     : fathom::load_compact<model_type>(b, fathom::io::safetensors(a.model), settings);
   outcome.parameters = fathom::tree::count(model);
   outcome.load_seconds = seconds_since(start);
   outcome.depth = settings.depth;
@@ -37,8 +36,7 @@ std::int64_t estimate_compact(const fold_arguments& a, const fathom::features& q
 fold_outcome run_compact(const fold_arguments& a, const fathom::features& query,
                          const std::function<void(const fathom::fold_progress&)>& progress) {
   fathom::compact_settings settings;
-  if (!a.model.empty())
-    settings = fathom::read_compact_settings(fathom::io::safetensors(a.model).metadata(), a.model);
+  if (!a.model.empty()) settings = fathom::read_compact_settings(fathom::io::safetensors(a.model).metadata(), a.model);
   return settings.discrete ? run<fathom::discrete_depth>(a, query, settings, progress)
                            : run<fathom::continuous_depth>(a, query, settings, progress);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What evaluation adds to the measures: chain geometry by CA, agreement of states, alignments, embeddings, ideal chains.
+// What evaluation adds to the measures: chain geometry by CA, agreement of states, alignments, embeddings, ideal
+// chains.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -108,7 +109,8 @@ TEST_CASE("metrics: an embedding finds points again by their distances") {
   double worst = 0;
   for (std::size_t i = 0; i < 40; ++i)
     for (std::size_t j = 0; j < 40; ++j)
-      worst = std::max(worst, std::abs(metrics::distance(found[i], found[j]) - d(static_cast<index_t>(i), static_cast<index_t>(j))));
+      worst = std::max(
+          worst, std::abs(metrics::distance(found[i], found[j]) - d(static_cast<index_t>(i), static_cast<index_t>(j))));
   CHECK(worst < 1e-3);
   CHECK_THROWS_AS(metrics::embed_distances(host_tensor<double>({2, 3})), shape_error);
 }

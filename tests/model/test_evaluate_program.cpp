@@ -67,10 +67,14 @@ fathom::io::protein piece(fathom::index_t from, fathom::index_t n) {
 /// A model that has not learnt anything, but whose every layer does work.
 std::string write_model(const fs::path& path) {
   using B = fathom::cpu<float>;
-  const auto model = fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5});
+  const auto model =
+      fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5});
   fathom::io::save(path, model,
-                   {{"model", "compact_fold_model"}, {"depth", "continuous"}, {"config.solvers", "heun:2,rk4:1"},
-                    {"config.recycles", "1"}, {"config.structure_blocks", "2"}});
+                   {{"model", "compact_fold_model"},
+                    {"depth", "continuous"},
+                    {"config.solvers", "heun:2,rk4:1"},
+                    {"config.recycles", "1"},
+                    {"config.structure_blocks", "2"}});
   return path.string();
 }
 
@@ -117,7 +121,8 @@ TEST_CASE("model: evaluate scores a model and its baselines, the same for any nu
   CHECK(first["targets"][0]["name"] == "first");
   CHECK(first["targets"][1]["residues"] == 24);
   CHECK(first["mean"]["lddt_ca"].get<double>() ==
-        doctest::Approx(0.5 * (first["targets"][0]["lddt_ca"].get<double>() + first["targets"][1]["lddt_ca"].get<double>())));
+        doctest::Approx(0.5 *
+                        (first["targets"][0]["lddt_ca"].get<double>() + first["targets"][1]["lddt_ca"].get<double>())));
 
   auto& others = first["baselines"];
   CHECK(others.size() == 6);

@@ -49,8 +49,7 @@ TEST_CASE("model: folding with the compact model is its passes one after the oth
     const auto in = upload(b, features, features.draw(cycle));
     const auto pass = model().pass(in, before, solver);
     const auto atoms = to_host(model().positions(pass, in));
-    if (cycle == 1)
-      CHECK(std::vector<double>(atoms.data.begin(), atoms.data.end()) == once.structure.positions.data);
+    if (cycle == 1) CHECK(std::vector<double>(atoms.data.begin(), atoms.data.end()) == once.structure.positions.data);
     before = model().recycle(pass, in);
   }
   CHECK(once.plddt.size() == 16);

@@ -13,8 +13,8 @@
 
 namespace fathom::io {
 
-/// {"residueNumber": [1, ...], "confidenceScore": [...], "confidenceCategory": ["H", ...]} of pLDDT [i] in 0..100: scores
-/// with two decimals, categories D below 50, L below 70, M below 90, H from there on.
+/// {"residueNumber": [1, ...], "confidenceScore": [...], "confidenceCategory": ["H", ...]} of pLDDT [i] in 0..100:
+/// scores with two decimals, categories D below 50, L below 70, M below 90, H from there on.
 inline std::string plddt_json(const std::vector<double>& plddt) {
   nlohmann::ordered_json::array_t number, score, category;
   for (std::size_t i = 0; i < plddt.size(); ++i) {

@@ -49,7 +49,8 @@ inline share_count ca_clashes(const masked_points& ca, double closest = 3.5) {
 /// right-handed alpha helix: 50 +- 25 degrees. Its mirror image is at -50.
 inline share_count helix_handedness(const masked_points& ca, const std::string& states) {
   if (states.size() != ca.size())
-    throw shape_error(fathom::detail::concat("helix_handedness: ", states.size(), " states for ", ca.size(), " residues"));
+    throw shape_error(
+        fathom::detail::concat("helix_handedness: ", states.size(), " states for ", ca.size(), " residues"));
   share_count count;
   for (std::size_t i = 0; i + 3 < ca.size(); ++i) {
     if (states.compare(i, 4, "HHHH") != 0) continue;

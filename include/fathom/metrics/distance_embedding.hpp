@@ -13,8 +13,8 @@ namespace fathom::metrics {
 
 namespace detail {
 
-/// The leading eigenvectors of a symmetric matrix, each scaled by the root of its eigenvalue (0 where that is negative):
-/// subspace iteration from fixed vectors, columns orthonormalised at every turn.
+/// The leading eigenvectors of a symmetric matrix, each scaled by the root of its eigenvalue (0 where that is
+/// negative): subspace iteration from fixed vectors, columns orthonormalised at every turn.
 inline std::vector<point> leading_axes(const host_tensor<double>& a, int iterations) {
   const index_t n = a.shape[0];
   std::vector<std::vector<double>> v(3, std::vector<double>(static_cast<std::size_t>(n)));
@@ -61,7 +61,8 @@ struct embedding_options {
 /// that is not square.
 inline std::vector<point> embed_distances(const host_tensor<double>& target, const embedding_options& options = {}) {
   if (target.rank() != 2 || target.shape[0] != target.shape[1])
-    throw shape_error(fathom::detail::concat("embed_distances: expected [N, N], got ", to_string_extents(target.shape)));
+    throw shape_error(
+        fathom::detail::concat("embed_distances: expected [N, N], got ", to_string_extents(target.shape)));
   const index_t n = target.shape[0];
   if (n == 0) return {};
   const double share = 1 / static_cast<double>(n);

@@ -22,8 +22,8 @@ struct state_agreement {
   }
 };
 
-/// Counts `state` over the residues that were seen in the experiment ('.' in `truth` marks the others). Throws shape_error
-/// for strings of different length.
+/// Counts `state` over the residues that were seen in the experiment ('.' in `truth` marks the others). Throws
+/// shape_error for strings of different length.
 inline state_agreement compare_states(const std::string& model, const std::string& truth, char state) {
   if (model.size() != truth.size())
     throw shape_error(fathom::detail::concat("compare_states: ", model.size(), " predicted and ", truth.size(),

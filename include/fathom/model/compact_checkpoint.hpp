@@ -15,13 +15,13 @@ namespace fathom {
 /// What a file of weights says about the model that they belong to, and how it is meant to be run.
 struct compact_settings {
   bool discrete = false;
-  index_t blocks = 6;            ///< of a discrete trunk
-  double depth = 1;              ///< of a continuous trunk
+  index_t blocks = 6;  ///< of a discrete trunk
+  double depth = 1;    ///< of a continuous trunk
   index_t structure_blocks = 4;
   trunk_solver solver;
   index_t recycles = 0, clusters = 1;
   std::uint64_t seed = 1;
-  std::string step;              ///< of the training that made them
+  std::string step;  ///< of the training that made them
 };
 
 /// True where the file's metadata names this kind of model.

@@ -26,28 +26,29 @@ void finish_compact(prediction& result, const compact_fold_model<B, D, Depth>& m
   result.plddt.assign(plddt.data.begin(), plddt.data.end());
   const auto atoms = to_host(model.positions(out, in));
   host_tensor<double> positions(atoms.shape, std::vector<double>(atoms.data.begin(), atoms.data.end()));
-  const auto bad = std::find_if(positions.data.begin(), positions.data.end(), [](double x) { return !std::isfinite(x); });
+  const auto bad =
+      std::find_if(positions.data.begin(), positions.data.end(), [](double x) { return !std::isfinite(x); });
   if (bad != positions.data.end())
     throw numerical_error(concat("fold: the position of an atom of residue ",
                                  (bad - positions.data.begin()) / (atom37_count * 3) + 1,
                                  " is not finite; check the weights, or use more solver steps"));
-  const auto exists = to_host(
-      residue_lookup<2>(residue_tables(model.structure_module.options.unknown).restype_atom37_mask, in.aatype));
+  const auto exists =
+      to_host(residue_lookup<2>(residue_tables(model.structure_module.options.unknown).restype_atom37_mask, in.aatype));
   result.structure = io::make_protein(
       query.sequence(), std::move(positions),
       host_tensor<double>(exists.shape, std::vector<double>(exists.data.begin(), exists.data.end())), result.plddt);
   if (!model.aux_heads.tm) return;
   const auto logits = (*model.aux_heads.tm)(out.trunk.z);
   const auto pae = to_host(predicted_aligned_error(logits));
-  result.errors = predicted_errors{
-      host_tensor<double>(pae.shape, std::vector<double>(pae.data.begin(), pae.data.end())),
-      max_predicted_aligned_error(logits.extent(2)), static_cast<double>(item(predicted_tm(logits)))};
+  result.errors =
+      predicted_errors{host_tensor<double>(pae.shape, std::vector<double>(pae.data.begin(), pae.data.end())),
+                       max_predicted_aligned_error(logits.extent(2)), static_cast<double>(item(predicted_tm(logits)))};
 }
 
 }  // namespace detail
 
-/// Folds `query` with `options.recycles` passes after the first. A discrete trunk takes no solver: its blocks count as the
-/// evaluations. Throws numerical_error (ode::solver_error with time, step and leaf) when something is not finite.
+/// Folds `query` with `options.recycles` passes after the first. A discrete trunk takes no solver: its blocks count as
+/// the evaluations. Throws numerical_error (ode::solver_error with time, step and leaf) when something is not finite.
 template <plain_backend B, class D, class Depth>
 prediction fold(const compact_fold_model<B, D, Depth>& model, const features& query, const fold_options& options = {}) {
   using model_type = compact_fold_model<B, D, Depth>;
@@ -80,7 +81,8 @@ prediction fold(const compact_fold_model<B, D, Depth>& model, const features& qu
           progress.t = t;
           report("trunk", 0.05 + 0.75 * t / span.t1);
         };
-        const detail::observed_field<std::remove_cvref_t<decltype(field)>, decltype(observer)> observed{field, observer};
+        const detail::observed_field<std::remove_cvref_t<decltype(field)>, decltype(observer)> observed{field,
+                                                                                                        observer};
         auto& log = result.solution.steps;
         auto solved = logged_solve(observed, y0, span, options.solver, options.control, cycle, log);
         detail::add_statistics(stats, solved.stats);

@@ -87,8 +87,8 @@ ode::solution<Y> logged_solve(const Field& field, const Y& y0, ode::interval spa
 /// Fills `drift` of the accepted steps of `cycle` in the log of a solve with fixed steps: solves twice, with as many
 /// steps and with twice as many, and compares z at the ends of the log's steps. Three times the log's evaluations.
 template <class Field, class Y>
-void measure_drift(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver, ode::fixed_steps steps,
-                   index_t cycle, std::vector<depth_step>& log) {
+void measure_drift(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver,
+                   ode::fixed_steps steps, index_t cycle, std::vector<depth_step>& log) {
   const auto states = [&](long every) {
     std::vector<Y> kept;
     long n = 0;

@@ -15,9 +15,9 @@
 
 namespace fathom {
 
-/// While one lives, chunked layers recorded by this thread keep the graphs of their chunks, instead of running them again
-/// in the backward pass, as long as the bytes in use (memory_counter::in_use) stay below `up_to`. Gradients have the same
-/// bits either way; a kept evaluation costs three products where a recomputed one costs four.
+/// While one lives, chunked layers recorded by this thread keep the graphs of their chunks, instead of running them
+/// again in the backward pass, as long as the bytes in use (memory_counter::in_use) stay below `up_to`. Gradients have
+/// the same bits either way; a kept evaluation costs three products where a recomputed one costs four.
 class keep_activations {
  public:
   explicit keep_activations(std::int64_t up_to) : before_(limit_) { limit_ = up_to; }

@@ -14,9 +14,9 @@
 
 namespace fathom::cpu_kernels {
 
-/// Blocks cut from segments of the system's memory: the smallest free piece that is large enough is split, and neighbours
-/// that are free again become one. Segments without a block in use are kept as long as all of them together do not pass
-/// the most bytes ever in use by more than a sixteenth and a megabyte. Thread-safe.
+/// Blocks cut from segments of the system's memory: the smallest free piece that is large enough is split, and
+/// neighbours that are free again become one. Segments without a block in use are kept as long as all of them together
+/// do not pass the most bytes ever in use by more than a sixteenth and a megabyte. Thread-safe.
 class block_cache {
  public:
   struct block {

@@ -32,9 +32,9 @@ inline index_t balanced(index_t extent, index_t largest, index_t unit) {
 }  // namespace detail
 
 /// Pure function of the extents, measured on the products of an Evoformer block: the largest of a list of tiles that
-/// leaves 12 of them or more, tall ones first (BLAS packs the second operand once per tile; tiles of 64 x 128 run at 85 to
-/// 90 % of the speed of 128 x 128), in a number that four threads share evenly where rows allow it, none below about a
-/// million multiply-adds. k is split only where there are still too few tiles to share.
+/// leaves 12 of them or more, tall ones first (BLAS packs the second operand once per tile; tiles of 64 x 128 run at 85
+/// to 90 % of the speed of 128 x 128), in a number that four threads share evenly where rows allow it, none below about
+/// a million multiply-adds. k is split only where there are still too few tiles to share.
 inline gemm_tiling tile_gemm(index_t m, index_t n, index_t k) {
   using detail::balanced;
   using detail::ceil_div;
@@ -174,8 +174,8 @@ void gemm(thread_pool& pool, bool trans_a, bool trans_b, index_t m, index_t n, i
     pool.parallel_for(t.tiles(), tile);
 }
 
-/// Two independent products, c = op(a) op(b) each (the gradients of a linear layer): their tiles, the same as gemm's, are
-/// shared out together, so that threads wait for each other once.
+/// Two independent products, c = op(a) op(b) each (the gradients of a linear layer): their tiles, the same as gemm's,
+/// are shared out together, so that threads wait for each other once.
 template <class T>
 void gemm_pair(thread_pool& pool, const detail::gemm_operands<T>& first, const detail::gemm_operands<T>& second) {
   const detail::gemm_operands<T>* const products[] = {&first, &second};

@@ -87,8 +87,9 @@ fold_outcome run_fold(const fold_arguments& a, const fathom::features& query,
   const B b = backend_of(a);
   const auto start = std::chrono::steady_clock::now();
   // Without weights every layer is drawn, the final ones too, so that the whole path does work.
-  const auto model = a.model.empty() ? fathom::initialise(fathom::fold_model<B, D>(b), {.seed = a.seed, .final_scale = 0.1})
-                                     : fathom::load<fathom::fold_model<B, D>>(b, a.model);
+  const auto model = a.model.empty()
+                         ? fathom::initialise(fathom::fold_model<B, D>(b), {.seed = a.seed, .final_scale = 0.1})
+                         : fathom::load<fathom::fold_model<B, D>>(b, a.model);
   outcome.parameters = fathom::tree::count(model);
   outcome.load_seconds = seconds_since(start);
   outcome.depth = model.evoformer.options.depth;

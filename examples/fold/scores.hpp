@@ -19,8 +19,8 @@ struct residue_pairing {
   std::size_t from_query = 0, from_reference = 0, n = 0;
 };
 
-/// Pairs two sequences of one length that agree in 90 % of their places, or one that lies whole within the other; throws
-/// input_error when neither holds.
+/// Pairs two sequences of one length that agree in 90 % of their places, or one that lies whole within the other;
+/// throws input_error when neither holds.
 residue_pairing pair_residues(const std::string& query, const std::string& reference);
 
 /// Positions of an atom in residues [from, from + n) of a chain.

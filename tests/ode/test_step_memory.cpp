@@ -50,9 +50,10 @@ struct dropping_field {
 
 template <class B>
 struct problem {
+  static constexpr extents<2> shape{12, 16};
   B b;
-  dropping_field<B> field{random_normal<2>(b, {12, 16}, 1)};
-  tensor<B, 2> y0 = random_normal<2>(b, {12, 16}, 2), a = random_normal<2>(b, {12, 16}, 3);
+  dropping_field<B> field{random_normal<2>(b, shape, 1)};
+  tensor<B, 2> y0 = random_normal<2>(b, shape, 2), a = random_normal<2>(b, shape, 3);
 
   template <class Solver, class Policy>
   auto gradient(const Solver& solver, const Policy& policy) const {

@@ -13,7 +13,7 @@
 
 // A loop worth the name is one function with everything in it: fields are called from several places, which talks
 // compilers out of inlining them.
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(FATHOM_ODE_INSTRUMENTED)
 #define FATHOM_ODE_LOOP __attribute__((flatten, noinline))
 #else
 #define FATHOM_ODE_LOOP
@@ -26,7 +26,8 @@
 #endif
 // Programs for any x86-64 processor choose wider vectors at run time, without fused multiply-adds: every number stays
 // the same to the last bit.
-#if defined(__x86_64__) && !defined(__AVX2__) && !defined(__CUDACC__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__x86_64__) && !defined(__AVX2__) && !defined(__CUDACC__) && (defined(__GNUC__) || defined(__clang__)) && \
+    !defined(FATHOM_ODE_INSTRUMENTED)
 #define FATHOM_ODE_WIDE_LOOPS 1
 #if defined(__clang__)
 #define FATHOM_ODE_TARGET(...) __attribute__((target(__VA_ARGS__)))

@@ -23,8 +23,16 @@
 #define FATHOM_ODE_IVDEP
 #endif
 
-// Inner loops of small states live in registers only when everything in them is inlined, lambdas too.
-#if defined(__GNUC__) || defined(__clang__)
+// Inner loops of small states live in registers only when everything in them is inlined, lambdas too. Instrumented
+// programs are not about speed, and would take minutes to compile like that.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FATHOM_ODE_INSTRUMENTED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define FATHOM_ODE_INSTRUMENTED 1
+#endif
+#endif
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(FATHOM_ODE_INSTRUMENTED)
 #define FATHOM_ODE_INLINE inline __attribute__((always_inline))
 #define FATHOM_ODE_INLINE_LAMBDA __attribute__((always_inline))
 #else

@@ -52,9 +52,11 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
   CLI::App app{"Trains a small continuous-depth fold model on chains of known structure."};
   app.footer(
       "Writes checkpoint.safetensors (resume with --resume), model.safetensors (averaged weights, for fold --model),\n"
-      "log.csv, validation.csv and loss.svg into the output folder. The result depends on settings and data alone, not on\n"
+      "log.csv, validation.csv and loss.svg into the output folder. The result depends on settings and data alone, not "
+      "on\n"
       "threads or interruptions.\n"
-      "Exit codes: 0 done, 1 wrong command line, 2 bad input, 3 numerical failure, 4 resources, 5 --overfit missed its\n"
+      "Exit codes: 0 done, 1 wrong command line, 2 bad input, 3 numerical failure, 4 resources, 5 --overfit missed "
+      "its\n"
       "target, 130 interrupted (after saving).");
   std::string json;
   std::vector<std::string> pairs;

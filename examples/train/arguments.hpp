@@ -9,11 +9,11 @@
 
 struct train_arguments {
   std::string data, output = "train_output";
-  int threads = 0;             ///< 0: all of the machine
+  int threads = 0;  ///< 0: all of the machine
   bool resume = false;
   bool overfit = false;
-  double target = 0.95;        ///< lDDT-CA at which --overfit stops
-  double minutes = 0;          ///< stop after this time, saving; 0: no limit
+  double target = 0.95;  ///< lDDT-CA at which --overfit stops
+  double minutes = 0;    ///< stop after this time, saving; 0: no limit
   fathom::train::training_config config;
 };
 

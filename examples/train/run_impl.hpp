@@ -74,12 +74,13 @@ int run_training(const train_arguments& a, stop_request& stop) {
       throw fathom::input_error("'" + checkpoint.string() + "' exists: go on with --resume, or choose another --out");
     train::load_checkpoint(checkpoint, run);
   }
-  std::fprintf(stderr, "train: %zu chains, %zu to validate with, %td parameters, %s trunk, %d x %d threads, step %td of %td\n",
-               chains.size(), held_out.size(), static_cast<std::ptrdiff_t>(train::parameter_count(run.model())),
-               Depth::name, workers, inside, static_cast<std::ptrdiff_t>(run.steps()),
-               static_cast<std::ptrdiff_t>(c.steps));
+  std::fprintf(
+      stderr, "train: %zu chains, %zu to validate with, %td parameters, %s trunk, %d x %d threads, step %td of %td\n",
+      chains.size(), held_out.size(), static_cast<std::ptrdiff_t>(train::parameter_count(run.model())), Depth::name,
+      workers, inside, static_cast<std::ptrdiff_t>(run.steps()), static_cast<std::ptrdiff_t>(c.steps));
   const train::sampler draw(chains, {.seed = c.seed, .crop = c.crop, .clamp_probability = c.clamp_probability});
-  const train::sample_options making{.clusters = c.clusters, .passes = c.recycles + 1, .mask_fraction = c.mask_fraction};
+  const train::sample_options making{
+      .clusters = c.clusters, .passes = c.recycles + 1, .mask_fraction = c.mask_fraction};
   train::loader samples(
       [&](std::uint64_t n) {
         const auto one = draw(n);
@@ -102,7 +103,8 @@ int run_training(const train_arguments& a, stop_request& stop) {
     } catch (const fathom::numerical_error& problem) {
       bar.clear();
       log.draw();
-      throw fathom::numerical_error(std::string(problem.what()) + ". The last good checkpoint is " + checkpoint.string());
+      throw fathom::numerical_error(std::string(problem.what()) + ". The last good checkpoint is " +
+                                    checkpoint.string());
     }
     log.add(report);
     bar(report);

@@ -78,17 +78,18 @@ std::string panel(const std::string& title, const std::vector<std::pair<std::str
       << "' y='" << top << "' width='" << width << "' height='" << height << "' fill='none' stroke='#999'/>\n";
   for (int tick = 0; tick <= 4; ++tick) {
     const double y = top + height * (4 - tick) / 4, x = left + width * tick / 4;
-    svg << "<text x='" << left - 6 << "' y='" << y + 4 << "' text-anchor='end'>" << number(low + (high - low) * tick / 4)
-        << "</text><text x='" << x << "' y='" << top + height + 14 << "' text-anchor='middle'>" << number(last * tick / 4)
-        << "</text>\n";
+    svg << "<text x='" << left - 6 << "' y='" << y + 4 << "' text-anchor='end'>"
+        << number(low + (high - low) * tick / 4) << "</text><text x='" << x << "' y='" << top + height + 14
+        << "' text-anchor='middle'>" << number(last * tick / 4) << "</text>\n";
   }
   std::size_t colour = 0;
   for (const auto& [name, points] : curves) {
     svg << "<polyline fill='none' stroke-width='1.5' stroke='" << colours[colour % 3] << "' points='";
     for (const auto& [x, y] : points)
-      svg << number(left + width * x / std::max(last, 1.0)) << ',' << number(top + height * (high - y) / (high - low)) << ' ';
-    svg << "'/>\n<text x='" << left + width - 8 << "' y='" << top + 16 + 14 * static_cast<double>(colour)
-        << "' text-anchor='end' fill='" << colours[colour % 3] << "'>" << name << "</text>\n";
+      svg << number(left + width * x / std::max(last, 1.0)) << ',' << number(top + height * (high - y) / (high - low))
+          << ' ';
+    svg << "'/>\n<text x='" << left + width - 150 * static_cast<double>(curves.size() - 1 - colour) << "' y='"
+        << top - 8 << "' text-anchor='end' fill='" << colours[colour % 3] << "'>" << name << "</text>\n";
     ++colour;
   }
   return svg.str();
@@ -111,8 +112,8 @@ training_log::training_log(const std::filesystem::path& folder, fathom::index_t 
     else
       keep_rows(folder / name, steps_done);
   }
-  validation_.reset(open_table(folder / "validation.csv",
-                               "step,lddt_ca,helix_f1,strand_f1,ca_ca_ok,ca_clashes,chains"));
+  validation_.reset(
+      open_table(folder / "validation.csv", "step,lddt_ca,helix_f1,strand_f1,ca_ca_ok,ca_clashes,chains"));
 }
 
 void training_log::add(const fathom::train::step_report& r) {
@@ -150,12 +151,14 @@ void training_log::draw() const {
       "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 690 720' font-family='sans-serif' font-size='11'>\n"
       "<rect width='690' height='720' fill='white'/>\n";
   svg += panel("training loss by step", {{"loss", thinned(loss)}}, 30, last);
-  svg += panel("lDDT-CA", {{"training crops", thinned(read_column(steps, "lddt_ca"))},
-                           {"validation chains", read_column(validation, "lddt_ca")}},
+  svg += panel("lDDT-CA",
+               {{"training crops", thinned(read_column(steps, "lddt_ca"))},
+                {"validation chains", read_column(validation, "lddt_ca")}},
                265, last);
-  svg += panel("validation", {{"helix F1", read_column(validation, "helix_f1")},
-                              {"strand F1", read_column(validation, "strand_f1")},
-                              {"CA-CA within 3.8 +- 0.4", read_column(validation, "ca_ca_ok")}},
+  svg += panel("validation",
+               {{"helix F1", read_column(validation, "helix_f1")},
+                {"strand F1", read_column(validation, "strand_f1")},
+                {"CA-CA within 3.8 +- 0.4", read_column(validation, "ca_ca_ok")}},
                500, last);
   fathom::io::write_file(folder_ / "loss.svg", svg + "</svg>\n");
 }

@@ -51,7 +51,8 @@ TEST_CASE("train: the shipped chains are read with their split and cluster") {
   for (const auto& c : chains)
     for (index_t i = 0; i + 1 < c.size(); ++i) {
       double d2 = 0;
-      for (index_t x = 0; x < 3; ++x) d2 += std::pow(static_cast<double>(c.positions(i + 1, 1, x) - c.positions(i, 1, x)), 2);
+      for (index_t x = 0; x < 3; ++x)
+        d2 += std::pow(static_cast<double>(c.positions(i + 1, 1, x) - c.positions(i, 1, x)), 2);
       CHECK(std::sqrt(d2) == doctest::Approx(3.8).epsilon(0.3));
     }
 }
@@ -144,7 +145,8 @@ TEST_CASE("train: a sample is a crop of the chain, and a function of seed and nu
     CHECK(s.query.residue_index(0) == d.start);
     CHECK(s.positions(3, 1, 2) == c.positions(d.start + 3, 1, 2));
     CHECK(s.mask(3, 3) == (c.mask(d.start + 3, 4) != 0 ? 1.0f : 0.0f));  // CB is column 3 of 37 and 4 of 14
-    CHECK(s.passes.front().msa_feat.data == train::make_sample(c, e, {.mask_fraction = 0.15}).passes.front().msa_feat.data);
+    CHECK(s.passes.front().msa_feat.data ==
+          train::make_sample(c, e, {.mask_fraction = 0.15}).passes.front().msa_feat.data);
   }
   CHECK(differs);
 }

@@ -209,7 +209,8 @@ TEST_CASE("train: a saved model says how it was trained and folds as the average
   CHECK(one.b_factor_is_plddt);
   const auto scores = train::validate(run, {c});
   CHECK(scores.chains == 1);
-  CHECK(scores.lddt_ca == doctest::Approx(metrics::lddt(metrics::ca_trace(one), metrics::ca_trace(train::to_protein(c))).mean));
+  CHECK(scores.lddt_ca ==
+        doctest::Approx(metrics::lddt(metrics::ca_trace(one), metrics::ca_trace(train::to_protein(c))).mean));
 }
 
 TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
@@ -248,8 +249,8 @@ TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
     }
     // The first eight lives end by SIGKILL, somewhere between the first moments and a few steps.
     if (attempt < 8) {
-      std::this_thread::sleep_for(std::chrono::microseconds(
-          static_cast<long>(1e3 + 3e5 * std::pow(philox_uniform(99, draw++), 2))));
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(static_cast<long>(1e3 + 3e5 * std::pow(philox_uniform(99, draw++), 2))));
       ::kill(child, SIGKILL);
     }
     int status = 0;

@@ -21,8 +21,9 @@ struct trunk_solver {
   std::string text() const { return detail::concat(names[method.index()], ":", steps); }
   /// Evaluations of the field.
   index_t evaluations() const {
-    return steps * std::visit([](const auto& m) { return static_cast<index_t>(std::remove_cvref_t<decltype(m)>::stages); },
-                              method);
+    return steps *
+           std::visit([](const auto& m) { return static_cast<index_t>(std::remove_cvref_t<decltype(m)>::stages); },
+                      method);
   }
 };
 
@@ -34,7 +35,8 @@ inline trunk_solver parse_trunk_solver(const std::string& text) {
   bool known = false;
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     ((name == trunk_solver::names[I] ? void((solver.method.emplace<I>(), known = true)) : void()), ...);
-  }(std::make_index_sequence<std::variant_size_v<trunk_solver::method_choice>>{});
+  }
+  (std::make_index_sequence<std::variant_size_v<trunk_solver::method_choice>>{});
   const std::string count = colon == std::string::npos ? "" : text.substr(colon + 1);
   const bool number = !count.empty() && count.size() < 6 && count.find_first_not_of("0123456789") == std::string::npos;
   if (!known || !number || std::stol(count) < 1)

@@ -15,11 +15,11 @@ namespace fathom::train {
 /// A chain of n residues in the atom14 layout, Angstrom; 0 with mask 0 where an atom was not seen.
 struct chain {
   std::string name, cluster;
-  std::vector<std::uint8_t> aatype;         ///< [n] index into restype_letters
+  std::vector<std::uint8_t> aatype;  ///< [n] index into restype_letters
   host_tensor<float> positions{{0, 14, 3}};
   host_tensor<std::uint8_t> mask{{0, 14}};
-  double resolution = 2.0;                  ///< Angstrom; where the source does not say, a usual one
-  io::alignment alignment;                  ///< its rows' first is the chain; empty: the sequence alone
+  double resolution = 2.0;  ///< Angstrom; where the source does not say, a usual one
+  io::alignment alignment;  ///< its rows' first is the chain; empty: the sequence alone
 
   index_t size() const { return static_cast<index_t>(aatype.size()); }
   std::string sequence() const {

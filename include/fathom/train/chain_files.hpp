@@ -107,9 +107,9 @@ inline bool is_wanted(const chain& c, const chain_options& options) {
 
 }  // namespace detail
 
-/// Reads `X.safetensors` with `X.tsv` beside it: offsets [C + 1], aatype [R], bb [R, A, 3], atom_mask [R, A] for A atoms
-/// N CA C O CB (A = 5) or the atom14 layout (A = 14); the table has one row for each chain, in order, with columns id,
-/// split, cluster30 and, where known, resolution.
+/// Reads `X.safetensors` with `X.tsv` beside it: offsets [C + 1], aatype [R], bb [R, A, 3], atom_mask [R, A] for A
+/// atoms N CA C O CB (A = 5) or the atom14 layout (A = 14); the table has one row for each chain, in order, with
+/// columns id, split, cluster30 and, where known, resolution.
 inline std::vector<chain> read_packed_chains(const std::filesystem::path& path, const chain_options& options = {}) {
   const io::safetensors file(path);
   const detail::text_table table(std::filesystem::path(path).replace_extension(".tsv"));
@@ -152,10 +152,10 @@ inline std::vector<chain> read_packed_chains(const std::filesystem::path& path, 
   return found;
 }
 
-/// All chains of a folder, sorted by name. Where packed files (X.safetensors with X.tsv) lie in it, they say which chains
-/// there are, and a structure file of a chain's name anywhere below the folder adds its side chains. Without them every
-/// structure file is a chain of a cluster of its own, whatever the split. NAME.a3m beside a structure file or in the
-/// folder is the chain's alignment. Throws input_error where nothing is found.
+/// All chains of a folder, sorted by name. Where packed files (X.safetensors with X.tsv) lie in it, they say which
+/// chains there are, and a structure file of a chain's name anywhere below the folder adds its side chains. Without
+/// them every structure file is a chain of a cluster of its own, whatever the split. NAME.a3m beside a structure file
+/// or in the folder is the chain's alignment. Throws input_error where nothing is found.
 inline std::vector<chain> read_chains(const std::filesystem::path& folder, const chain_options& options = {}) {
   namespace fs = std::filesystem;
   if (!fs::is_directory(folder)) throw io_error(detail::concat("'", folder.string(), "' is no folder of chains"));

@@ -58,10 +58,9 @@ template <class Model>
 void save_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
   run.pack_state();
   std::vector<io::named_tensor> tensors;
-  run.visit_state(
-      [&](const char* name, const auto& values) {
-        if (!values.empty()) tensors.push_back(io::named_tensor::own(name, to_host(values)));
-      });
+  run.visit_state([&](const char* name, const auto& values) {
+    if (!values.empty()) tensors.push_back(io::named_tensor::own(name, to_host(values)));
+  });
   auto metadata = detail::metadata_of(run.config(), run.steps());
   metadata["format"] = detail::checkpoint_format;
   metadata["layout"] = detail::layout_of(run.model());

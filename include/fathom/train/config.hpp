@@ -23,20 +23,20 @@ struct loss_phase {
   loss::weights weights;
 };
 
-/// Settings of a run. A resumed run may change all but seed and those of the model; with the same ones it is bitwise the
-/// unbroken run.
+/// Settings of a run. A resumed run may change all but seed and those of the model; with the same ones it is bitwise
+/// the unbroken run.
 struct training_config {
   // model
-  bool discrete = false;        ///< the control: `blocks` discrete blocks instead of a field
-  index_t blocks = 6;           ///< of the discrete trunk
-  double depth = 1;             ///< of the continuous trunk
+  bool discrete = false;  ///< the control: `blocks` discrete blocks instead of a field
+  index_t blocks = 6;     ///< of the discrete trunk
+  double depth = 1;       ///< of the continuous trunk
   index_t structure_blocks = 4;
   std::string solvers = "heun:3";  ///< one of these is drawn for every step; the first is what the model ships with
   // samples
   std::uint64_t seed = 1;
   index_t crop = 64, batch = 4, clusters = 1, recycles = 0;
   double clamp_probability = 0.9, mask_fraction = 0;
-  double dropout = 0.1;         ///< scales those of the trunk (0.15, 0.25) and the structure module (0.1) when not 0
+  double dropout = 0.1;  ///< scales those of the trunk (0.15, 0.25) and the structure module (0.1) when not 0
   // losses, by step: "0: fape=1 plddt=0.01; 10000: violation=0.1" (later phases inherit what they do not name)
   std::string phases = "0: fape=1 supervised_chi=0.5 distogram=0.3 masked_msa=0 plddt=0.01";
   // optimiser
@@ -44,7 +44,7 @@ struct training_config {
   index_t warmup = 200;
   index_t decay_from = 0, decay_steps = 0;  ///< half a cosine to 0; no decay where decay_steps is 0
   double clip_sample = 0.1, clip_batch = 0.1, ema = 0.999;
-  double explosion = 50;        ///< a loss above this many times its running mean stops the run
+  double explosion = 50;  ///< a loss above this many times its running mean stops the run
   // run
   index_t steps = 20000, validate_every = 250, save_every = 100, validation_chains = 16;
 
@@ -109,8 +109,8 @@ void read_setting(const std::string& name, const std::string& text, T& value) {
     T read{};
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), read);
     if (problem != std::errc{} || end != text.data() + text.size())
-      throw input_error(concat("setting ", name, ": '", text, "' is no ", std::is_integral_v<T> ? "whole " : "",
-                               "number in range"));
+      throw input_error(
+          concat("setting ", name, ": '", text, "' is no ", std::is_integral_v<T> ? "whole " : "", "number in range"));
     value = read;
   }
 }
@@ -123,8 +123,8 @@ inline std::map<std::string, std::string> to_settings(training_config config) {
   return settings;
 }
 
-/// Changes the settings that are named. Throws input_error for a name that there is not, listing those there are, and for
-/// a value that cannot be read.
+/// Changes the settings that are named. Throws input_error for a name that there is not, listing those there are, and
+/// for a value that cannot be read.
 inline void apply_settings(training_config& config, const std::map<std::string, std::string>& settings) {
   std::set<std::string> known;
   config.visit([&](const char* name, auto& value) {
@@ -171,14 +171,11 @@ inline std::vector<loss_phase> parse_phases(const std::string& text) {
     if (phases.empty() ? phase.from != 0 : phase.from <= phases.back().from)
       throw wrong("phases begin at step 0 and follow in order");
     auto& w = phase.weights;
-    const std::map<std::string, double*> terms = {{"fape", &w.fape},
-                                                  {"supervised_chi", &w.supervised_chi},
-                                                  {"distogram", &w.distogram},
-                                                  {"masked_msa", &w.masked_msa},
-                                                  {"plddt", &w.plddt},
-                                                  {"experimentally_resolved", &w.experimentally_resolved},
-                                                  {"violation", &w.violation},
-                                                  {"tm", &w.tm}};
+    const std::map<std::string, double*> terms = {
+        {"fape", &w.fape},           {"supervised_chi", &w.supervised_chi},
+        {"distogram", &w.distogram}, {"masked_msa", &w.masked_msa},
+        {"plddt", &w.plddt},         {"experimentally_resolved", &w.experimentally_resolved},
+        {"violation", &w.violation}, {"tm", &w.tm}};
     std::size_t word = colon + 1;
     while ((word = part.find_first_not_of(' ', word)) != std::string::npos) {
       const auto stop = std::min(part.find(' ', word), part.size());

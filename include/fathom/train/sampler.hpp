@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which chain and which part of it is sample number n: a function of (seed, n) alone, so that nothing needs to be saved.
+// Which chain and which part of it is sample number n: a function of (seed, n) alone, so that nothing needs to be
+// saved.
 #pragma once
 
 #include <algorithm>
@@ -52,8 +53,8 @@ class sampler {
   /// Probability of chain k.
   double probability(std::size_t k) const { return (reached_[k] - (k > 0 ? reached_[k - 1] : 0)) / reached_.back(); }
 
-  /// Sample number n = 0, 1, ... A clamped sample's crop starts anywhere with equal probability; that of an unclamped one
-  /// rather near the beginning (AF2 Suppl. 1.2.8).
+  /// Sample number n = 0, 1, ... A clamped sample's crop starts anywhere with equal probability; that of an unclamped
+  /// one rather near the beginning (AF2 Suppl. 1.2.8).
   sample_draw operator()(std::uint64_t n) const {
     const std::uint64_t key = philox_split(options_.seed, n);
     const auto uniform = [&](std::uint64_t i) { return philox_uniform(key, i); };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The training step: gradients of a batch's samples on several threads, clipped, summed in order, then Adam and averages.
+// The training step: gradients of a batch's samples on several threads, clipped, summed in order, then Adam and
+// averages.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +33,8 @@ struct step_report {
   index_t recycles = 0;
 };
 
-/// Learning rate of the step after `step` steps: warm-up, constant, then half a cosine to 0 where the settings ask for it.
+/// Learning rate of the step after `step` steps: warm-up, constant, then half a cosine to 0 where the settings ask for
+/// it.
 inline double learning_rate(const training_config& c, index_t step) {
   const double up = c.warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(c.warmup)) : 1.0;
   if (c.decay_steps <= 0 || step < c.decay_from) return c.learning_rate * up;
@@ -212,9 +214,8 @@ class trainer {
         for (const float g : out.gradient) square += static_cast<double>(g) * static_cast<double>(g);
         const double norm = std::sqrt(square);
         if (!std::isfinite(norm))
-          throw numerical_error(fathom::detail::concat("the gradient of '",
-                                                       first_not_finite(unflatten(worker, r.gradient)),
-                                                       "' is not finite"));
+          throw numerical_error(fathom::detail::concat(
+              "the gradient of '", first_not_finite(unflatten(worker, r.gradient)), "' is not finite"));
         if (config_.clip_sample > 0 && norm > config_.clip_sample)
           for (float& g : out.gradient) g = static_cast<float>(static_cast<double>(g) * config_.clip_sample / norm);
         out.terms = std::move(r.terms);

@@ -16,10 +16,10 @@ namespace fathom::train {
 /// Scores of predicted coordinates against the experiment; shares in 0..1.
 struct validation_scores {
   index_t chains = 0;
-  double lddt_ca = 0;    ///< mean over chains
+  double lddt_ca = 0;                  ///< mean over chains
   double helix_f1 = 0, strand_f1 = 0;  ///< over all residues
-  double ca_ca_ok = 0;   ///< consecutive CA within 3.8 +- 0.4 Angstrom
-  double ca_clashes = 0; ///< pairs |i - j| >= 3 with CA closer than 3.5 Angstrom
+  double ca_ca_ok = 0;                 ///< consecutive CA within 3.8 +- 0.4 Angstrom
+  double ca_clashes = 0;               ///< pairs |i - j| >= 3 with CA closer than 3.5 Angstrom
 };
 
 /// The structure of a whole chain, from its sequence (and alignment, where it has one).
@@ -40,13 +40,13 @@ io::protein predict(const compact_fold_model<B, D, Depth>& model, const chain& c
     }
     const auto atoms = to_host(model.positions(out, in));
     host_tensor<double> positions(atoms.shape, std::vector<double>(atoms.data.begin(), atoms.data.end()));
-    const auto exists = to_host(residue_lookup<2>(
-        residue_tables(model.structure_module.options.unknown).restype_atom37_mask, in.aatype));
+    const auto exists = to_host(
+        residue_lookup<2>(residue_tables(model.structure_module.options.unknown).restype_atom37_mask, in.aatype));
     const auto plddt = to_host(expected_plddt(model.aux_heads.plddt(out.structure.single())));
-    auto p = io::make_protein(c.sequence(), std::move(positions),
-                              host_tensor<double>(exists.shape, std::vector<double>(exists.data.begin(),
-                                                                                    exists.data.end())),
-                              std::vector<double>(plddt.data.begin(), plddt.data.end()));
+    auto p =
+        io::make_protein(c.sequence(), std::move(positions),
+                         host_tensor<double>(exists.shape, std::vector<double>(exists.data.begin(), exists.data.end())),
+                         std::vector<double>(plddt.data.begin(), plddt.data.end()));
     p.name = c.name;
     return p;
   }

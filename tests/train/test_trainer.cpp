@@ -29,6 +29,13 @@ namespace {
 
 using B = cpu<float>;
 
+// Learning takes a hundred times as long under ThreadSanitizer and shows it nothing that the other tests do not.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool too_slow = true;
+#else
+constexpr bool too_slow = false;
+#endif
+
 struct tiny : compact {
   static constexpr index_t c_m = 16, c_z = 8, c_s = 16;
   static constexpr index_t c_hidden_msa_att = 8, no_heads_msa = 2, c_hidden_opm = 4, c_hidden_mul = 8;
@@ -104,7 +111,8 @@ struct scratch_folder {
 
 }  // namespace
 
-TEST_CASE("train: the loss of a few chains falls, with a continuous trunk and with the discrete control") {
+TEST_CASE("train: the loss of a few chains falls, with a continuous trunk and with the discrete control" *
+          doctest::skip(too_slow)) {
   auto c = settings();
   c.recycles = 0;
   c.mask_fraction = 0;
@@ -302,7 +310,7 @@ TEST_CASE("train: the learning rate warms up, stays, and decays where it is told
   CHECK(train::learning_rate(c, 150) == 0);
 }
 
-TEST_CASE("train: one short crop is learnt by heart") {
+TEST_CASE("train: one short crop is learnt by heart" * doctest::skip(too_slow)) {
   auto c = settings();
   c.recycles = 0;
   c.mask_fraction = 0;

@@ -85,7 +85,7 @@ small_alphafold<typename Run::backend_type> read_model(Run& run, const nlohmann:
   return run.load(std::move(model));
 }
 
-loss::total_options read_loss(const nlohmann::json& of) {
+[[maybe_unused]] loss::total_options read_loss(const nlohmann::json& of) {
   loss::total_options options;
   const auto number = [&](const char* term, const char* what) { return of.at(term).at(what).get<double>(); };
   const auto resolution = [&](const char* term) {

@@ -9,7 +9,8 @@ if [[ -n "${FATHOM_GOLDENS:-}" ]]; then
   export FATHOM_GOLDENS="$(realpath -m -- "$FATHOM_GOLDENS")"
 fi
 "$fathom_root/cmake/install_dependencies.sh" tests
-fathom_configure release -DCMAKE_BUILD_TYPE=Release -DFATHOM_NATIVE=ON -DFATHOM_BUILD_BENCH=OFF
+fathom_configure release -DCMAKE_BUILD_TYPE=Release -DFATHOM_NATIVE=ON -DFATHOM_BUILD_BENCH=OFF \
+  -DFATHOM_EXAMPLE_OPTIMIZATION=-O1
 fathom_build release
 
 status=0

@@ -10,6 +10,8 @@
 #include <fathom/ode/ode.hpp>
 #include <fathom/op/reduction.hpp>
 
+#include "common/solvers.hpp"
+
 namespace ode = fathom::ode;
 
 double leaf_values::largest() const { return std::max({m, z, first_row}); }

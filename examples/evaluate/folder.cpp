@@ -9,6 +9,7 @@
 #include <fathom/model/compact_checkpoint.hpp>
 #include <fathom/model/compact_fold.hpp>
 
+#include "common/solvers.hpp"
 #include "workers.hpp"
 
 namespace {

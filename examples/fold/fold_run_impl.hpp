@@ -9,6 +9,7 @@
 #include <fathom/model/fold_model.hpp>
 #include <fathom/model/memory_estimate.hpp>
 
+#include "common/solvers.hpp"
 #include "fold_run.hpp"
 
 inline fathom::fold_options options_of(const fold_arguments& a) {

@@ -14,6 +14,7 @@
 #include <fathom/train/loader.hpp>
 #include <fathom/train/validation.hpp>
 
+#include "common/solvers.hpp"
 #include "progress.hpp"
 #include "run.hpp"
 #include "training_log.hpp"

@@ -46,10 +46,19 @@ inline bool is_adaptive(const solver_choice& solver) {
   return std::visit([](const auto& s) { return std::remove_cvref_t<decltype(s)>::error_order > 0; }, solver);
 }
 
-/// ode::solve with the chosen solver and control; throws error where the two do not go together.
-template <class Field, class Y>
-ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver,
-                       const control_choice& control, const ode::options<Y>& options = {}) {
+/// Every method and control for a state, in one place: a program with several models over the same state compiles them
+/// once when it says FATHOM_EXTERN(fathom::chosen_solver<Y>) and in one file FATHOM_INSTANTIATE(fathom::chosen_solver<Y>).
+template <class Y>
+struct chosen_solver {
+  static ode::solution<Y> solve(const ode::any_field<Y>& field, const Y& y0, ode::interval span,
+                                const solver_choice& solver, const control_choice& control,
+                                const ode::options<Y>& options);
+};
+
+template <class Y>
+ode::solution<Y> chosen_solver<Y>::solve(const ode::any_field<Y>& field, const Y& y0, ode::interval span,
+                                         const solver_choice& solver, const control_choice& control,
+                                         const ode::options<Y>& options) {
   return std::visit(
       [&](const auto& s, const auto& c) -> ode::solution<Y> {
         using solver_t = std::remove_cvref_t<decltype(s)>;
@@ -61,6 +70,13 @@ ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, cons
                       "for adaptive steps");
       },
       solver, control);
+}
+
+/// ode::solve with the chosen solver and control; throws error where the two do not go together.
+template <class Field, class Y>
+ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver,
+                       const control_choice& control, const ode::options<Y>& options = {}) {
+  return chosen_solver<Y>::solve(ode::any_field<Y>(field), y0, span, solver, control, options);
 }
 
 }  // namespace fathom

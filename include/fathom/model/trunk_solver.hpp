@@ -8,6 +8,7 @@
 
 #include <fathom/continuous/continuous_evoformer.hpp>
 #include <fathom/evoformer/evoformer_stack.hpp>
+#include <fathom/model/solver_choice.hpp>
 
 namespace fathom {
 
@@ -19,6 +20,10 @@ struct trunk_solver {
   index_t steps = 3;
 
   std::string text() const { return detail::concat(names[method.index()], ":", steps); }
+  /// The method as one of those that a fold may use.
+  solver_choice choice() const {
+    return std::visit([](const auto& m) { return solver_choice(m); }, method);
+  }
   /// Evaluations of the field.
   index_t evaluations() const {
     return steps *
@@ -63,11 +68,12 @@ msa_pair<B> run_trunk(const continuous_evoformer<B, D>& trunk, const msa_pair<B>
                       const trunk_solver& solver, const dropout_key& dropout = {}) {
   const auto with_masks = ode::with_context(trunk.field, mask, dropout);
   const ode::interval span{0, trunk.options.depth};
-  return std::visit(
-      [&](const auto& method) {
-        return ode::solve(with_masks, y0, span, method, ode::fixed_steps{static_cast<std::int64_t>(solver.steps)}).y1;
-      },
-      solver.method);
+  const ode::fixed_steps steps{static_cast<long>(solver.steps)};
+  if constexpr (plain_backend<B>)
+    return fathom::solve(with_masks, y0, span, solver.choice(), steps).y1;
+  else
+    return std::visit([&](const auto& method) { return ode::solve(with_masks, y0, span, method, steps).y1; },
+                      solver.method);
 }
 /// The discrete control: its blocks one after the other; the solver plays no part.
 template <backend B, evoformer_dims D>

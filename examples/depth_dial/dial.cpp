@@ -38,8 +38,8 @@ dial_state run(const dial_problem& problem, const fathom::solver_choice& solver,
 }
 
 template <class Solve>
-dial_point measure(const dial_problem& problem, const dial_reference& reference, std::string solver, std::string setting,
-                   const Solve& solve) {
+dial_point measure(const dial_problem& problem, const dial_reference& reference, std::string solver,
+                   std::string setting, const Solve& solve) {
   dial_point point;
   point.solver = std::move(solver);
   point.setting = std::move(setting);
@@ -85,9 +85,8 @@ std::vector<dial_point> turn_dial(const dial_problem& problem, const dial_refere
     points.push_back(std::move(point));
   };
   const auto choose = [&](const std::string& name, const fathom::control_choice& control, const std::string& setting) {
-    keep(measure(problem, reference, name, setting, [&](ode::statistics& stats) {
-      return run(problem, fathom::solver_named(name), control, stats);
-    }));
+    keep(measure(problem, reference, name, setting,
+                 [&](ode::statistics& stats) { return run(problem, fathom::solver_named(name), control, stats); }));
   };
   const auto steps = [](long n) { return std::to_string(n) + (n == 1 ? " step" : " steps"); };
   for (const auto& [name, most] : {std::pair{"euler", 32L}, {"heun", 16L}, {"rk4", 8L}})
@@ -95,7 +94,8 @@ std::vector<dial_point> turn_dial(const dial_problem& problem, const dial_refere
   // One evaluation per step, the field's history in place of stages.
   for (const long n : {4L, 8L, 16L, 32L})
     keep(measure(problem, reference, "adams_bashforth2", steps(n), [&](ode::statistics& stats) {
-      auto solution = ode::solve(problem.field, problem.y0, problem.span, ode::adams_bashforth<2>{}, ode::fixed_steps{n});
+      auto solution =
+          ode::solve(problem.field, problem.y0, problem.span, ode::adams_bashforth<2>{}, ode::fixed_steps{n});
       stats = solution.stats;
       return std::move(solution.y1);
     }));

@@ -53,6 +53,6 @@ dial_reference solve_reference(const dial_problem& problem, long steps);
 std::vector<dial_point> turn_dial(const dial_problem& problem, const dial_reference& reference,
                                   const std::function<void(const dial_point&)>& tell);
 
-/// |Y_h - Y_(h/8)| / |Y_(h/8) - Y_0| for `steps` steps of a method named as in fathom::solver_named: near 0 the model is
-/// an ODE, near 1 its weights are made for this one discretisation.
+/// |Y_h - Y_(h/8)| / |Y_(h/8) - Y_0| for `steps` steps of a method named as in fathom::solver_named: near 0 the model
+/// is an ODE, near 1 its weights are made for this one discretisation.
 leaf_values swap_score(const dial_problem& problem, const std::string& solver, long steps);

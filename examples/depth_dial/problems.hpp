@@ -12,8 +12,8 @@ struct problem_arguments {
   std::string model;   ///< weights of the small model, or of the paper's field; empty: random, or the released ones
   long clusters = 32, extra = 128;
   std::uint64_t seed = 0;
-  double depth = 1;           ///< length of the depth axis of the small model
-  double final_scale = 0.5;   ///< how strongly the layers at the end of every branch are drawn
+  double depth = 1;                    ///< length of the depth axis of the small model
+  double final_scale = 0.5;            ///< how strongly the layers at the end of every branch are drawn
   long sequences = 16, residues = 40;  ///< of the paper's synthetic state
   double state_scale = 1;
   int threads = 0;

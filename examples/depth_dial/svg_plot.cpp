@@ -4,13 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <sstream>
+
+#include "svg_figure.hpp"
 
 namespace {
-
-struct rectangle {
-  double left, top, width, height;
-};
 
 /// Whole powers of ten around positive values.
 struct decades {
@@ -24,48 +21,6 @@ struct decades {
   }
   /// 0 at the low end, 1 at the high one.
   double at(double x) const { return (std::log10(x) - low) / (high - low); }
-};
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
-  return out;
-}
-
-const char* color(std::size_t n) {
-  static const char* const palette[] = {"#1b6ca8", "#c8553d", "#588b3a", "#7a4fa3", "#b8860b", "#2a9d8f", "#444444"};
-  return palette[n % std::size(palette)];
-}
-
-class figure {
- public:
-  figure(double width, double height) : width_(width), height_(height) {}
-
-  void text(double x, double y, const std::string& what, const char* anchor = "middle", const char* more = "") {
-    body_ << "<text x='" << x << "' y='" << y << "' text-anchor='" << anchor << "' " << more << ">" << escaped(what)
-          << "</text>\n";
-  }
-  void line(double x1, double y1, double x2, double y2, const char* style) {
-    body_ << "<line x1='" << x1 << "' y1='" << y1 << "' x2='" << x2 << "' y2='" << y2 << "' " << style << "/>\n";
-  }
-  void curve(const std::vector<std::pair<double, double>>& points, const char* stroke) {
-    body_ << "<polyline fill='none' stroke-width='1.5' stroke='" << stroke << "' points='";
-    for (const auto& [x, y] : points) body_ << x << ',' << y << ' ';
-    body_ << "'/>\n";
-    for (const auto& [x, y] : points)
-      body_ << "<circle cx='" << x << "' cy='" << y << "' r='3' fill='" << stroke << "'/>\n";
-  }
-  std::string finished() const {
-    std::ostringstream out;
-    out << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 " << width_ << ' ' << height_
-        << "' font-family='sans-serif' font-size='12'>\n<rect width='100%' height='100%' fill='white'/>\n"
-        << body_.str() << "</svg>\n";
-    return out.str();
-  }
-
- private:
-  double width_, height_;
-  std::ostringstream body_;
 };
 
 void axes(figure& f, const rectangle& r, const decades& x, const decades& y, const std::string& label) {
@@ -104,7 +59,8 @@ std::string svg_plot(const std::string& title, const std::vector<dial_point>& al
     std::function<double(const dial_point&)> value;
   } panels[] = {{"evaluations of the field", [](const dial_point& p) { return static_cast<double>(p.evaluations); }},
                 {"seconds", [](const dial_point& p) { return std::max(p.seconds, 1e-6); }},
-                {"bytes (peak of the solve)", [](const dial_point& p) { return static_cast<double>(std::max<std::int64_t>(p.bytes, 1)); }}};
+                {"bytes (peak of the solve)",
+                 [](const dial_point& p) { return static_cast<double>(std::max<std::int64_t>(p.bytes, 1)); }}};
   const decades y(errors);
   double left = 70;
   for (const auto& panel : panels) {
@@ -114,7 +70,8 @@ std::string svg_plot(const std::string& title, const std::vector<dial_point>& al
     const decades x(values);
     axes(f, r, x, y, panel.label);
     const auto height = [&](double error) { return r.top + r.height * (1 - y.at(error)); };
-    if (floor > 0) f.line(r.left, height(floor), r.left + r.width, height(floor), "stroke='#888888' stroke-dasharray='5 4'");
+    if (floor > 0)
+      f.line(r.left, height(floor), r.left + r.width, height(floor), "stroke='#888888' stroke-dasharray='5 4'");
     for (std::size_t n = 0; n < solvers.size(); ++n) {
       std::vector<std::pair<double, double>> curve;
       for (const auto& point : points)

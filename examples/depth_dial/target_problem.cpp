@@ -11,9 +11,8 @@
 dial_problem target_problem(const problem_arguments& a) {
   using model_t = fathom::fold_model<dial_backend, fathom::small>;
   const dial_backend b(fathom::cpu_options{.threads = a.threads});
-  auto model = a.model.empty()
-                   ? fathom::initialise(model_t(b), {.seed = a.seed, .final_scale = a.final_scale})
-                   : fathom::load<model_t>(b, a.model);
+  auto model = a.model.empty() ? fathom::initialise(model_t(b), {.seed = a.seed, .final_scale = a.final_scale})
+                               : fathom::load<model_t>(b, a.model);
   if (a.depth != 1) model.evoformer.options.depth = a.depth;
   const auto query = fathom::featurize(fathom::io::read_alignment(a.target),
                                        {.seed = a.seed, .clusters = a.clusters, .extra = a.extra});
@@ -26,6 +25,8 @@ dial_problem target_problem(const problem_arguments& a) {
                                          a.model.empty() ? " with random weights" : "");
   problem.y0 = model.embed(in, model.nothing_recycled(b, n));
   problem.span = {0, model.evoformer.options.depth};
-  problem.field = [field = model.evoformer.field, mask](const auto& t, const dial_state& y) { return field(t, y, mask); };
+  problem.field = [field = model.evoformer.field, mask](const auto& t, const dial_state& y) {
+    return field(t, y, mask);
+  };
   return problem;
 }

@@ -12,8 +12,12 @@
 #include <string>
 #include <vector>
 
+#include <fathom/backend/cpu.hpp>
 #include <fathom/io/atomic_file.hpp>
+#include <fathom/io/structure.hpp>
 #include <fathom/io/text_file.hpp>
+#include <fathom/model/compact_checkpoint.hpp>
+#include <nlohmann/json.hpp>
 
 #ifdef FATHOM_DEPTH_DIAL
 
@@ -78,6 +82,33 @@ std::size_t count(const std::string& text, const std::string& what) {
 }
 
 const std::string alignment = ">query\nMKVLAXGWYRHE\n>one\nMKVLA-GWYRHD\n>two\nMRVLAaGGWY-HE\n>three\nMKILASGWFRHE\n";
+
+/// A compact model that has not learnt anything, but whose every layer does work.
+std::string write_model(const fs::path& path, bool discrete = false) {
+  using B = fathom::cpu<float>;
+  std::map<std::string, std::string> metadata = {{"model", "compact_fold_model"},    {"depth", "continuous"},
+                                                 {"config.solvers", "heun:2,rk4:1"}, {"config.recycles", "1"},
+                                                 {"config.structure_blocks", "2"},   {"step", "77"}};
+  if (discrete) metadata["depth"] = "discrete";
+  const auto model =
+      fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5});
+  fathom::io::save(path, model, metadata);
+  return path.string();
+}
+
+/// Residues [from, from + n) of the example's structure, as a target.
+void write_target(const fs::path& path, fathom::index_t from, fathom::index_t n) {
+  const auto whole = fathom::io::read_structure(std::string(FATHOM_SOURCE_DIR) + "/examples/data/1a3a.pdb");
+  fathom::io::protein part(n);
+  for (fathom::index_t i = 0; i < n; ++i) {
+    part.aatype[static_cast<std::size_t>(i)] = whole.aatype[static_cast<std::size_t>(from + i)];
+    for (int a = 0; a < fathom::atom37_count; ++a) {
+      part.mask(i, a) = whole.mask(from + i, a);
+      for (fathom::index_t x = 0; x < 3; ++x) part.positions(i, a, x) = whole.positions(from + i, a, x);
+    }
+  }
+  fathom::io::write_pdb(path, part);
+}
 
 }  // namespace
 
@@ -152,6 +183,109 @@ TEST_CASE("model: depth_dial says what is wrong with its arguments") {
                             (at.path / "x").string());
   CHECK(unknown.code == 2);
   CHECK(unknown.text.find("leapfrog") != std::string::npos);
+}
+
+TEST_CASE("model: depth_dial scores a compact model at every setting, and swaps its solver") {
+  folder at;
+  const auto model = write_model(at.path / "m.safetensors");
+  fs::create_directories(at.path / "targets");
+  write_target(at.path / "targets" / "first.pdb", 16, 14);
+  write_target(at.path / "targets" / "second.pdb", 70, 12);
+  const auto plot = at.path / "dial.svg";
+  const auto r =
+      dial("--model " + model + " --targets " + (at.path / "targets").string() + " --threads 2 -o " + plot.string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(r.text.find("heun:2, 1 recycles, step 77") != std::string::npos);
+  CHECK(r.text.find("2 targets of ") != std::string::npos);
+
+  const auto all = nlohmann::json::parse(fathom::io::read_text(at.path / "dial.json"));
+  const auto& points = all["points"];
+  REQUIRE(points.size() == 9);
+  const long steps[] = {1, 2, 4, 8, 16};
+  for (std::size_t k = 0; k < 5; ++k) {
+    CAPTURE(k);
+    CHECK(points[k]["solver"] == "heun");
+    CHECK(points[k]["steps"] == steps[k]);
+    // Two passes, two stages.
+    CHECK(points[k]["evaluations"] == 4 * steps[k]);
+    CHECK(points[k]["shipped"] == (steps[k] == 2));
+  }
+  for (std::size_t k = 5; k < 9; ++k) {
+    CHECK(points[k]["solver"] == "bosh3");
+    CHECK(!points[k].contains("steps"));
+    if (k > 5) CHECK(points[k]["evaluations"].get<double>() >= points[k - 1]["evaluations"].get<double>());
+  }
+  CHECK(points[8]["evaluations"].get<double>() > points[5]["evaluations"].get<double>());
+  for (const auto& p : points) {
+    CHECK(p["seconds"].get<double>() > 0);
+    REQUIRE(p["lddt_ca_of_targets"].size() == 2);
+    CHECK(p["lddt_ca"].get<double>() ==
+          doctest::Approx(0.5 * (p["lddt_ca_of_targets"][0].get<double>() + p["lddt_ca_of_targets"][1].get<double>())));
+  }
+  // One sequence: m is its first row. The score of two steps is larger than that of sixteen.
+  const auto& swap = all["solver_swap"];
+  CHECK(swap["solver"] == "heun");
+  CHECK(swap["steps"] == 2);
+  REQUIRE(swap["targets"].size() == 2);
+  for (const char* leaf : {"m", "z", "first_row"}) {
+    CHECK(swap["mean"][leaf].get<double>() > 0);
+    CHECK(swap["worst"][leaf].get<double>() >= swap["mean"][leaf].get<double>());
+    CHECK(swap["worst"][leaf].get<double>() < 1);
+  }
+  CHECK(swap["mean"]["m"] == swap["mean"]["first_row"]);
+  const auto finer = dial("--model " + model + " --targets " + (at.path / "targets").string() +
+                          " --limit 1 --swap-steps 16 --threads 1 -o " + (at.path / "finer.svg").string());
+  REQUIRE(finer.code == 0);
+  const auto resolved = nlohmann::json::parse(fathom::io::read_text(at.path / "finer.json"));
+  CHECK(resolved["targets"] == nlohmann::json::array({"first"}));
+  CHECK(resolved["solver_swap"]["mean"]["z"].get<double>() < swap["targets"][0]["z"].get<double>());
+
+  const auto csv = fathom::io::read_text(at.path / "dial.csv");
+  CHECK(csv.find("solver,setting,steps,rtol,lddt_ca,seconds,evaluations,rejected,shipped\nheun,1 step,1,,") == 0);
+  CHECK(count(csv, "\n") == 10);
+  const auto svg = fathom::io::read_text(plot);
+  CHECK(svg.find("<svg xmlns='http://www.w3.org/2000/svg'") == 0);
+  // Two panels and a legend, two curves in each; a ring around the shipped setting in all three.
+  CHECK(count(svg, "<polyline") == 3 * 2);
+  CHECK(count(svg, "r='7'") == 3);
+  CHECK(svg.find("nan") == std::string::npos);
+}
+
+TEST_CASE("model: depth_dial turns a compact model's trunk on an alignment as it does others") {
+  folder at;
+  const auto target = (at.path / "t.a3m").string();
+  fathom::io::write_file(target, alignment);
+  const auto r = dial(target + " --model " + write_model(at.path / "m.safetensors") +
+                      " --reference-steps 32 --threads 1 -o " + (at.path / "dial.svg").string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(r.text.find("t.a3m, 12 residues, 1 sequences, compact model") == 0);
+  CHECK(r.text.find("2 steps of heun: m ") != std::string::npos);
+  CHECK(table(r.text).size() == 6);
+}
+
+TEST_CASE("model: depth_dial says why weights cannot be dialled") {
+  folder at;
+  const auto says = [&](const std::string& arguments, const std::string& reason) {
+    const auto r = dial(arguments + " -o " + (at.path / "x.svg").string());
+    INFO(r.text);
+    CHECK(r.code == 2);
+    CHECK(r.text.find("depth_dial: ") == 0);
+    CHECK(r.text.find(reason) != std::string::npos);
+    CHECK(!fs::exists(at.path / "x.svg"));
+  };
+  const auto discrete = write_model(at.path / "d.safetensors", true), model = write_model(at.path / "m.safetensors");
+  says("--model " + discrete, "d.safetensors' holds a stack of 6 blocks, which has no depth to dial");
+  const std::string paper = std::string(FATHOM_SOURCE_DIR) + "/examples/models/paper_evoformer_ode.safetensors";
+  const std::string chains = std::string(FATHOM_SOURCE_DIR) + "/examples/data/chains";
+  says("--model " + paper + " --targets " + chains, "does not name a compact_fold_model");
+  says("--model " + (at.path / "none.safetensors").string() + " --targets " + chains, "none.safetensors");
+  says("--targets " + chains, "--targets needs --model");
+  says("t.a3m --model " + model + " --targets " + chains, "--targets is for a compact model");
+  says("--model " + model + " --targets " + (at.path / "nowhere").string(), "nowhere");
+  says("--model " + model + " --targets " + chains + " --split test", "split 'test'");
+  says("--model " + model + " --adaptive heun", "does not estimate its error");
 }
 
 #else

@@ -15,7 +15,8 @@ std::optional<int> parse_arguments(int argc, char** argv, fold_arguments& a) {
                  "alignment: a3m, Stockholm or FASTA, gzip too (default: examples/data/1a3a.a3m); with --check also PDB or "
                  "mmCIF");
   app.add_option("--model", a.model,
-                 "weights (safetensors or npz; default: the shipped model, or, with --dims alone, drawn from the seed)");
+                 "weights (safetensors or npz; default: the shipped model, or, with --dims alone, drawn from the seed;\n"
+                 "FATHOM_DEFAULT_MODEL stands for another shipped one)");
   app.add_option("--dims", a.dims, "sizes of the model: alphafold2, small or compact (default: what the weights say)")
       ->check(CLI::IsMember({"alphafold2", "small", "compact"}));
   app.add_option("--solver", a.solver, "ODE method (default: what the weights say, or rk4): " + fathom::known_solvers());

@@ -23,6 +23,9 @@ struct fold_arguments {
   bool check = false;                ///< read and validate the input only
   std::uint64_t memory = 0;          ///< bytes that may be used; 0: no limit
   std::string output = "fold_output";
+  // What complete_arguments finds out.
+  std::string trained_steps;  ///< of the weights, where they say
+  std::string described;      ///< which model folds, in a few words
 };
 
 /// Fills what the user left open: sizes of the model, solver, steps, recycles and rows of the alignment, from the

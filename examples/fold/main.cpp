@@ -47,6 +47,7 @@ int fold(fold_arguments arguments) {
     return done;
   }
   complete_arguments(arguments);
+  std::fprintf(stderr, "fold: %s\n", arguments.described.c_str());
   // Everything that can be wrong with the input shows before the work begins.
   const auto alignment = fathom::io::read_alignment(arguments.target);
   const auto query = fathom::featurize(alignment, {.seed = arguments.seed,

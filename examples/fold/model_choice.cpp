@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which model a run is about.
+#include <cstdlib>
 #include <filesystem>
 
 #include <fathom/io/checkpoint_file.hpp>
@@ -17,11 +18,28 @@ std::map<std::string, std::string> metadata_of(const std::string& path) {
   return zip ? std::map<std::string, std::string>{} : fathom::io::safetensors(path).metadata();
 }
 
+/// The model that folds where none is asked for; FATHOM_DEFAULT_MODEL names another one.
+std::string default_model() {
+  const char* const set = std::getenv("FATHOM_DEFAULT_MODEL");
+  return set != nullptr ? set : FATHOM_SOURCE_DIR "/examples/models/fathom_small.safetensors";
+}
+
+std::string described(const fold_arguments& a, bool shipped) {
+  if (a.model.empty())
+    return fathom::detail::concat("a model of ", a.dims, " dims, drawn at random from seed ", a.seed);
+  auto text = fathom::detail::concat(shipped ? "the shipped model " : "",
+                                     std::filesystem::path(a.model).filename().string(), " of ", a.dims, " dims");
+  return a.trained_steps.empty() ? text : text + ", trained for " + a.trained_steps + " steps";
+}
+
 }  // namespace
 
 void complete_arguments(fold_arguments& a) {
-  const std::string shipped = FATHOM_SOURCE_DIR "/examples/models/fathom_small.safetensors";
-  if (a.model.empty() && a.dims.empty() && std::filesystem::exists(shipped)) a.model = shipped;
+  bool shipped = false;
+  if (a.model.empty() && a.dims.empty() && std::filesystem::exists(default_model())) {
+    a.model = default_model();
+    shipped = true;
+  }
   fathom::compact_settings settings;
   settings.clusters = 128;
   settings.recycles = 1;
@@ -34,6 +52,7 @@ void complete_arguments(fold_arguments& a) {
     if (compact) {
       settings = fathom::read_compact_settings(metadata, a.model);
       a.dims = "compact";
+      a.trained_steps = settings.step;
     }
   }
   if (a.dims.empty()) a.dims = "alphafold2";
@@ -48,4 +67,5 @@ void complete_arguments(fold_arguments& a) {
   }
   if (!a.solver) a.solver = a.rtol ? "dopri5" : "rk4";
   if (!a.steps && !a.rtol) a.steps = 2;
+  a.described = described(a, shipped);
 }

@@ -42,6 +42,7 @@ void write_results(const fold_arguments& arguments, const fathom::io::alignment&
   summary["sequence"] = p.structure.sequence();
   summary["sequences_in_alignment"] = alignment.rows.size();
   summary["weights"] = arguments.model.empty() ? "random" : arguments.model;
+  if (!arguments.trained_steps.empty()) summary["trained_steps"] = arguments.trained_steps;
   if (arguments.model.empty()) summary["warning"] = meaningless;
   summary["dims"] = arguments.dims;
   summary["parameters"] = outcome.parameters;

@@ -101,8 +101,10 @@ json settings_of(const fold_arguments& arguments, const fathom::io::alignment& a
   json rows = json::array();
   const auto row = [&](const char* name, const std::string& value) { rows.push_back({name, value}); };
   const auto file = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
-  row("Weights", arguments.model.empty() ? text("random, seed %llu", static_cast<unsigned long long>(arguments.seed))
-                                         : file(arguments.model));
+  row("Weights",
+      arguments.model.empty()
+          ? text("random, seed %llu", static_cast<unsigned long long>(arguments.seed))
+          : file(arguments.model) + (arguments.trained_steps.empty() ? "" : ", step " + arguments.trained_steps));
   row("Model",
       text("%s, %.2f million parameters", arguments.dims.c_str(), static_cast<double>(outcome.parameters) / 1e6));
   if (outcome.prediction.solution.steps.empty())

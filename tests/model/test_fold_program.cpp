@@ -12,12 +12,14 @@
 #include <set>
 #include <string>
 
+#include <fathom/backend/cpu.hpp>
 #include <fathom/io/atomic_file.hpp>
 #include <fathom/io/parameters.hpp>
 #include <fathom/io/structure.hpp>
 #include <fathom/io/text_file.hpp>
 #include <fathom/metrics/geometry_check.hpp>
 #include <fathom/metrics/points.hpp>
+#include <fathom/model/compact_checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
 #ifdef FATHOM_FOLD
@@ -44,10 +46,11 @@ struct run {
   std::string text;
 };
 
-/// Runs fold with these arguments and collects what it says.
-run fold(const std::string& arguments) {
+/// Runs fold with these arguments and collects what it says. `shipped` stands for the model that ships.
+run fold(const std::string& arguments, const std::string& shipped = "") {
   run result;
-  std::FILE* pipe = popen((std::string(FATHOM_FOLD) + " " + arguments + " 2>&1").c_str(), "r");
+  const std::string environment = shipped.empty() ? "" : "FATHOM_DEFAULT_MODEL=" + shipped + " ";
+  std::FILE* pipe = popen((environment + FATHOM_FOLD + " " + arguments + " 2>&1").c_str(), "r");
   REQUIRE(pipe != nullptr);
   char buffer[4096];
   while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) result.text.append(buffer, n);
@@ -148,6 +151,78 @@ TEST_CASE("model: fold's report holds what the other files say, with the steps o
     CHECK(steps[k]["drift"].is_null() == (k < 3));
   }
   CHECK(summary["solver"]["evaluations"] == 12);
+}
+
+TEST_CASE("model: fold takes the shipped model where nothing else is asked for, and says so") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto shipped = at.path / "shipped.safetensors";
+  using B = fathom::cpu<float>;
+  fathom::io::save(
+      shipped,
+      fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5}),
+      {{"model", "compact_fold_model"}, {"depth", "continuous"}, {"config.solvers", "heun:2,rk4:1"}, {"step", "1234"}});
+  const auto summary_of = [](const fs::path& out) {
+    return nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
+  };
+
+  const auto r = fold(target + " --threads 2 -o " + (at.path / "out").string(), shipped.string());
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(r.text.find("fold: the shipped model shipped.safetensors of compact dims, trained for 1234 steps\n") !=
+        std::string::npos);
+  CHECK(r.text.find("means nothing") == std::string::npos);
+  const auto summary = summary_of(at.path / "out");
+  CHECK(summary["weights"] == shipped.string());
+  CHECK(summary["trained_steps"] == "1234");
+  CHECK(summary["dims"] == "compact");
+  // As the weights say: two steps of heun, no recycling, the query alone.
+  CHECK(summary["solver"]["name"] == "heun");
+  CHECK(summary["solver"]["evaluations"] == 4);
+  CHECK(summary["recycles"] == 0);
+  CHECK(summary["clusters"] == 1);
+  CHECK(fathom::io::read_text(at.path / "out" / "report.html").find("shipped.safetensors, step 1234") !=
+        std::string::npos);
+
+  // Asked for by name it is the same model, and the other options still win.
+  const auto named = fold(target + " --model " + shipped.string() + " --steps 3 --threads 2 -o " +
+                          (at.path / "named").string());
+  INFO(named.text);
+  REQUIRE(named.code == 0);
+  CHECK(named.text.find("fold: shipped.safetensors of compact dims, trained for 1234 steps\n") != std::string::npos);
+  CHECK(summary_of(at.path / "named")["solver"]["evaluations"] == 6);
+
+  // Sizes alone mean a model drawn from the seed, whatever ships.
+  const auto drawn = fold(target + " " + quick + "-o " + (at.path / "drawn").string(), shipped.string());
+  INFO(drawn.text);
+  REQUIRE(drawn.code == 0);
+  CHECK(drawn.text.find("fold: a model of small dims, drawn at random from seed 0\n") != std::string::npos);
+  CHECK(summary_of(at.path / "drawn")["weights"] == "random");
+}
+
+TEST_CASE("model: fold --dims alphafold2, and fold without a shipped model, go the whole way of a large model") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto nothing = (at.path / "no_model.safetensors").string();
+  // The full dims cost seconds even on twelve residues, so only one of the two is folded to the end.
+  const auto out = at.path / "out";
+  const auto r = fold(target + " --dims alphafold2 --threads 2 -o " + out.string(), nothing);
+  INFO(r.text);
+  REQUIRE(r.code == 0);
+  CHECK(r.text.find("fold: a model of alphafold2 dims, drawn at random from seed 0\n") != std::string::npos);
+  const auto summary = nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
+  CHECK(summary["dims"] == "alphafold2");
+  CHECK(summary["weights"] == "random");
+  CHECK(summary["clusters"] == 128);
+  CHECK(summary["extra"] == 1024);
+  CHECK(summary["recycles"] == 1);
+  // Two steps of rk4 in each of two passes.
+  CHECK(summary["solver"]["name"] == "rk4");
+  CHECK(summary["solver"]["evaluations"] == 16);
+
+  const auto refused = fold(target + " --memory 1MB -o " + (at.path / "refused").string(), nothing);
+  CHECK(refused.code == 4);
+  CHECK(refused.text.find("fold: a model of alphafold2 dims, drawn at random from seed 0\n") != std::string::npos);
 }
 
 TEST_CASE("model: fold --no-report leaves the page out; a name cannot end the page's data") {

@@ -116,6 +116,32 @@ TEST_CASE("ode: scalar, array, vector and float states agree; a field may fill i
   CHECK(single[0] == doctest::Approx(want[0]).epsilon(1e-5));
 }
 
+TEST_CASE("ode: what a field is bound to is referred to when it has a name and held when it is a temporary") {
+  const auto scaled = [](double, double y, const std::vector<double>& factor) { return factor[0] * y; };
+  const auto bound = [&] { return ode::with_context(scaled, std::vector<double>(1, -2.0)); }();
+  CHECK(ode::solve(bound, 1.0, {0, 1}, ode::rk4{}, ode::fixed_steps{64}).y1 == doctest::Approx(std::exp(-2.0)));
+
+  std::vector<double> factor(1, 1.0);
+  const auto referring = ode::with_context(scaled, factor);
+  factor[0] = -1;
+  CHECK(ode::solve(referring, 1.0, {0, 1}, ode::rk4{}, ode::fixed_steps{64}).y1 == doctest::Approx(std::exp(-1.0)));
+}
+
+TEST_CASE("ode: a field behind one call gives the same steps and values, bitwise") {
+  const auto returning = [](double t, double y) { return std::cos(t) * y; };
+  const auto filling = [](double t, const double& y, double& out) { out = std::cos(t) * y; };
+  const auto direct = ode::solve(returning, 1.0, {0, 3}, ode::dopri5{}, ode::pid{.rtol = 1e-8});
+  const auto a = ode::solve(ode::any_field<double>(returning), 1.0, {0, 3}, ode::dopri5{}, ode::pid{.rtol = 1e-8});
+  const auto b = ode::solve(ode::any_field<double>(filling), 1.0, {0, 3}, ode::dopri5{}, ode::pid{.rtol = 1e-8});
+  CHECK(a.y1 == direct.y1);
+  CHECK(b.y1 == direct.y1);
+  CHECK(a.stats.evaluations == direct.stats.evaluations);
+  CHECK(b.stats.accepted == direct.stats.accepted);
+  using temporary = decltype([](double, double y) { return y; });
+  CHECK_FALSE(std::is_constructible_v<ode::any_field<double>, temporary>);
+  CHECK(std::is_constructible_v<ode::any_field<double>, const temporary&>);
+}
+
 TEST_CASE("ode: fixed_step shortens the last step only") {
   const auto s = ode::solve(detest_a3{}, 1.0, {0, 1}, ode::rk4{}, ode::fixed_step{0.3}, {.record_steps = true});
   REQUIRE(s.steps.size() == 4);

@@ -16,6 +16,6 @@ if ! compgen -G "$checkout/include/xtensor/containers/xtensor.hpp" >/dev/null &&
 fi
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_COMPILER=$compiler" \
   "-DFATHOM_XTENSOR_ROOT=$checkout" -DFATHOM_BUILD_TESTS=ON -DFATHOM_BUILD_EXAMPLES=OFF -DFATHOM_BUILD_BENCH=OFF \
-  -DFATHOM_CHECKS=OFF -DFATHOM_INSTALL=OFF -DFATHOM_TEST_OPTIMIZATION=-O1
+  -DFATHOM_CHECKS=OFF -DFATHOM_INSTALL=OFF -DFATHOM_TEST_OPTIMIZATION=-O0
 cmake --build "$build" --parallel 2 --target xtensor_tests
 ctest --test-dir "$build" --output-on-failure -L '^xtensor$' --no-tests=error

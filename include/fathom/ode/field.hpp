@@ -87,21 +87,29 @@ std::array<Y, N> repeat(const Y& y) {
 /// A field with further arguments held for it: masks and other things that belong to one solve, not to the state.
 ///
 ///     ode::solve(ode::with_context(field, mask), y0, {0, 1}, ode::heun{}, ode::fixed_steps{16});
+///
+/// Template arguments are `const T&` for what is referred to and `T` for what is held.
 template <class Field, class... Context>
 struct field_with_context {
-  const Field& field;
-  std::tuple<const Context&...> context;
+  Field field;
+  std::tuple<Context...> context;
 
   template <class Time, class Y>
   auto operator()(const Time& t, const Y& y) const {
-    return std::apply([&](const Context&... c) { return field(t, y, c...); }, context);
+    return std::apply([&](const auto&... c) { return field(t, y, c...); }, context);
   }
 };
 
-/// Arguments are held by reference and must outlive the solve.
+namespace detail {
+/// What with_context keeps of an argument: a reference to an object that has a name, a temporary itself.
+template <class T>
+using kept = std::conditional_t<std::is_lvalue_reference_v<T>, const std::remove_reference_t<T>&, std::remove_cv_t<T>>;
+}  // namespace detail
+
+/// Objects with a name are held by reference and must outlive the solve; temporaries are moved in.
 template <class Field, class... Context>
-field_with_context<Field, Context...> with_context(const Field& field, const Context&... context) {
-  return {field, std::tuple<const Context&...>(context...)};
+field_with_context<detail::kept<Field>, detail::kept<Context>...> with_context(Field&& field, Context&&... context) {
+  return {std::forward<Field>(field), std::tuple<detail::kept<Context>...>(std::forward<Context>(context)...)};
 }
 
 }  // namespace fathom::ode

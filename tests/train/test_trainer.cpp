@@ -142,6 +142,44 @@ TEST_CASE("train: weights do not depend on the number of threads, bitwise") {
   CHECK(to_host(train::flatten(one.averaged())).data == to_host(train::flatten(three.averaged())).data);
 }
 
+TEST_CASE("train: stored states in the trunk give the gradient of the recorded solve in memory that does not grow") {
+  auto c = settings();
+  c.crop = 24;
+  auto s = sample_of(c, 2);
+  // Every layer does work, so that every parameter of the trunk has a gradient.
+  const B b(cpu_options{.threads = 1});
+  const auto model = initialise(train::make_model<net>(b, c), {.seed = 4, .final_scale = 0.3});
+  train::run_options run;
+  run.dropout = 0.1;
+  run.loss.crop = c.crop;
+  const auto peak = [&](const train::run_options& how) {
+    b.release_memory();
+    memory_counter::reset_peak();
+    const auto before = memory_counter::current();
+    train::differentiate(model, s, how);
+    return static_cast<double>(memory_counter::peak() - before);
+  };
+  for (const char* solver : {"heun:5", "euler:7", "rk4:3"}) {
+    CAPTURE(solver);
+    run.solver = parse_trunk_solver(solver);
+    const auto recorded = train::differentiate(model, s, run);
+    run.solver.states = 2;
+    CHECK(run.solver.text() == solver);
+    const auto stored = train::differentiate(model, s, run);
+    CHECK(stored.loss == doctest::Approx(recorded.loss).epsilon(1e-5));
+    const double size = train::global_norm(recorded.gradient);
+    CHECK(size > 0);
+    CHECK(train::global_norm(stored.gradient - recorded.gradient) < 1e-3 * size);
+  }
+  run.solver = parse_trunk_solver("heun:4");
+  const double recorded = peak(run);
+  run.solver.states = 4;
+  const double four = peak(run);
+  run.solver.steps = 32;
+  CHECK(peak(run) < 1.05 * four);
+  CHECK(four < recorded);
+}
+
 TEST_CASE("train: a resumed run is bitwise the unbroken one") {
   const scratch_folder here("resume");
   auto whole = start<net>(settings());

@@ -31,6 +31,7 @@ struct training_config {
   index_t blocks = 6;     ///< of the discrete trunk
   double depth = 1;       ///< of the continuous trunk
   index_t structure_blocks = 4;
+  index_t stored_states = 0;       ///< of the trunk's solve for its gradient; 0: all of it is recorded
   std::string solvers = "heun:3";  ///< one of these is drawn for every step; the first is what the model ships with
   // samples
   std::uint64_t seed = 1;
@@ -54,6 +55,7 @@ struct training_config {
     v("depth", depth);
     v("structure_blocks", structure_blocks);
     v("solvers", solvers);
+    v("stored_states", stored_states);
     v("seed", seed);
     v("crop", crop);
     v("batch", batch);

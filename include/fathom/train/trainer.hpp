@@ -188,6 +188,7 @@ class trainer {
     };
     run_options run;
     run.solver = solvers_[one_of(0, solvers_.size())];
+    run.solver.states = config_.stored_states;
     run.recycles = static_cast<index_t>(one_of(1, static_cast<std::size_t>(config_.recycles) + 1));
     run.dropout = config_.dropout;
     run.loss = loss_options_;

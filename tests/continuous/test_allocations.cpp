@@ -70,8 +70,11 @@ long calls_when_warm(const Field& evaluate) {
 }  // namespace
 
 TEST_CASE("continuous: an evaluation of a block or of the paper's field takes nothing from the heap") {
-  // One thread: with several, how much scratch each of them needs depends on which tasks it happens to run.
-  const B b(cpu_options{.threads = 1});
+  // With several threads chance decides which of them runs which task, and so whose scratch a task needs.
+  int threads = 0;
+  SUBCASE("one thread") { threads = 1; }
+  SUBCASE("three threads") { threads = 3; }
+  const B b(cpu_options{.threads = threads});
   const index_t s = 12, n = 20;
   {
     const auto block = initialise(evoformer_block<B, tiny>(b), {.seed = 1, .final_scale = 0.5});

@@ -11,7 +11,9 @@
 namespace fathom::cpu_kernels {
 
 /// One thread's arena. Blocks taken last are given back first; what was grown stays, and is merged into one block the
-/// next time the arena is empty, so that a repeated computation allocates nothing after its second run.
+/// next time the arena is empty, so that a repeated computation allocates nothing after its second run. Which task runs
+/// on which thread is a matter of chance: a pool reads peak() and calls reserve(), so that every thread's arena has room
+/// for any task.
 class scratch_arena {
  public:
   scratch_arena() = default;
@@ -32,19 +34,27 @@ class scratch_arena {
     blocks_.clear();
     current_ = 0;
   }
+  /// One block of `bytes` or more; nothing happens while something is in use.
+  void reserve(std::size_t bytes) {
+    if (!empty() || (blocks_.size() <= 1 && capacity() >= bytes)) return;
+    const std::size_t all = capacity();
+    clear();
+    grow(all > bytes ? all : bytes);
+  }
+
+  /// Bytes in use now, and the most since the last reset_peak().
+  std::size_t used() const { return used_; }
+  std::size_t peak() const { return peak_; }
+  void reset_peak() { peak_ = used_; }
 
   struct mark {
-    std::size_t block = 0, used = 0;
+    std::size_t block = 0, used = 0, all = 0;
   };
-  mark position() const { return blocks_.empty() ? mark{} : mark{current_, blocks_[current_].used}; }
+  mark position() const { return blocks_.empty() ? mark{} : mark{current_, blocks_[current_].used, used_}; }
 
   void* take(std::size_t bytes) {
     bytes = (bytes + memory::default_alignment - 1) / memory::default_alignment * memory::default_alignment;
-    if (empty() && blocks_.size() > 1) {
-      const std::size_t all = capacity();
-      clear();
-      grow(all > bytes ? all : bytes);
-    }
+    if (empty() && blocks_.size() > 1) reserve(bytes);
     while (!blocks_.empty() && blocks_[current_].size - blocks_[current_].used < bytes && current_ + 1 < blocks_.size())
       ++current_;
     if (blocks_.empty() || blocks_[current_].size - blocks_[current_].used < bytes) {
@@ -54,12 +64,15 @@ class scratch_arena {
     block& from = blocks_[current_];
     void* const data = from.data + from.used;
     from.used += bytes;
+    used_ += bytes;
+    if (used_ > peak_) peak_ = used_;
     return data;
   }
   void give_back(mark to) {
     for (std::size_t each = to.block + 1; each < blocks_.size(); ++each) blocks_[each].used = 0;
     if (!blocks_.empty()) blocks_[to.block].used = to.used;
     current_ = to.block;
+    used_ = to.all;
   }
 
  private:
@@ -74,7 +87,7 @@ class scratch_arena {
   }
 
   std::vector<block> blocks_;
-  std::size_t current_ = 0;
+  std::size_t current_ = 0, used_ = 0, peak_ = 0;
 };
 
 /// Uninitialised working space of `count` values, 64-byte aligned, given back at the end of the scope.

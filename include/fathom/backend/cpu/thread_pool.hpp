@@ -2,6 +2,7 @@
 // The one thread pool of the CPU backend: dynamic scheduling of numbered tasks, and scratch memory for each worker.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -72,6 +73,7 @@ class thread_pool {
       for (index_t task = 0; task < tasks; ++task) f(task, 0);
       return;
     }
+    prepare_scratch();
     using Function = std::remove_reference_t<F>;
     call_ = [](void* function, index_t task, int worker) { (*static_cast<Function*>(function))(task, worker); };
     function_ = const_cast<void*>(static_cast<const void*>(std::addressof(f)));
@@ -82,6 +84,7 @@ class thread_pool {
     open();
     run_tasks(0);
     close();
+    note_scratch();
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
@@ -103,6 +106,7 @@ class thread_pool {
     const std::lock_guard<std::mutex> one_caller(caller_mutex_);
     for (auto& each : scratch_)
       if (each->empty()) each->clear();
+    widest_task_ = widest_caller_ = 0;
   }
 
  private:
@@ -127,6 +131,20 @@ class thread_pool {
     const thread_pool* pool_before;
     int worker_before;
   };
+
+  // Any worker may get any task the next time: all arenas grow to what one task has needed, the caller's to that beside
+  // what it held itself. Called while no worker is inside a job.
+  void prepare_scratch() {
+    scratch_[0]->reserve(widest_caller_);
+    for (std::size_t worker = 1; worker < scratch_.size(); ++worker) scratch_[worker]->reserve(widest_task_);
+    for (auto& each : scratch_) each->reset_peak();
+  }
+  void note_scratch() {
+    std::size_t task = scratch_[0]->peak() - scratch_[0]->used();
+    for (std::size_t worker = 1; worker < scratch_.size(); ++worker) task = std::max(task, scratch_[worker]->peak());
+    widest_task_ = std::max(widest_task_, task);
+    widest_caller_ = std::max(widest_caller_, scratch_[0]->used() + task);
+  }
 
   void open() {
     state_.store((state_.load(std::memory_order_relaxed) & ~inside_mask) + job_step + open_flag);
@@ -215,6 +233,7 @@ class thread_pool {
   std::mutex caller_mutex_, sleep_mutex_, failure_mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::unique_ptr<scratch_arena>> scratch_;
+  std::size_t widest_task_ = 0, widest_caller_ = 0;  // bytes of scratch
   std::vector<std::thread> workers_;
 };
 

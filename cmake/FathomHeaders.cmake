@@ -16,6 +16,7 @@ set(FATHOM_HEADERS
   include/fathom/backend/cpu/gemm.hpp
   include/fathom/backend/cpu/handle.hpp
   include/fathom/backend/cpu/layer_norm.hpp
+  include/fathom/backend/cpu/linear.hpp
   include/fathom/backend/cpu/loop_nest.hpp
   include/fathom/backend/cpu/map.hpp
   include/fathom/backend/cpu/multiversion.hpp
@@ -201,6 +202,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/adjoint_policy.hpp
   include/fathom/ode/adjoint_reversible.hpp
   include/fathom/ode/adjoint_step.hpp
+  include/fathom/ode/any_field.hpp
   include/fathom/ode/autodiff_field.hpp
   include/fathom/ode/backsolve.hpp
   include/fathom/ode/batch.hpp

@@ -155,6 +155,12 @@ void product_cases(records& all, const maker<B>& make) {
     run<fathom::linear_op>(all, fathom::to_string_extents(c.x) + " without", make, x, w,
                            std::optional<tensor<B, 1>>());
   }
+  const auto wide = make.template real<3>({4, 37, 33}, 91);
+  const auto weight = make.template real<2>({65, 33}, 92);
+  const std::optional bias = make.template real<1>({65}, 93);
+  run<fathom::linear_relu_op>(all, "with bias", make, wide, weight, bias);
+  run<fathom::linear_relu_op>(all, "without", make, wide, weight, std::optional<tensor<B, 1>>());
+  run<fathom::linear_relu_op>(all, "of nothing", make, make.template real<3>({2, 0, 33}, 94), weight, bias);
   run<fathom::linear_op>(all, "of a vector", make, make.template real<1>({9}, 88), make.template real<2>({5, 9}, 89),
                          std::optional(make.template real<1>({5}, 90)));
 }

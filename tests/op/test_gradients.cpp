@@ -63,7 +63,8 @@ TEST_CASE_TEMPLATE("op: gradients of elementwise functions", B, BACKENDS) {
 TEST_CASE_TEMPLATE("op: gradients of binary functions, broadcast in every way", B, BACKENDS) {
   const B b;
   const auto whole = normal<3>(b, {2, 3, 4}, 1), same = normal<3>(b, {2, 3, 4}, 2), middle = normal<3>(b, {2, 1, 4}, 3);
-  const auto row = normal<1>(b, {4}, 4), outer = normal<3>(b, {1, 3, 1}, 5);
+  const auto row = normal<1>(b, {4}, 4);
+  const auto outer = normal<3>(b, {1, 3, 1}, 5);
   const auto all = [&](const auto& f) {
     CHECK(check(f, whole, same) < bound);
     CHECK(check(f, whole, middle) < bound);
@@ -151,6 +152,51 @@ TEST_CASE_TEMPLATE("op: gradients of linear maps and layer norm", B, BACKENDS) {
   CHECK(check([](const auto& a, const auto& w, const auto& bias) {
           return apply<layer_norm_op>(transpose(a, 0, 1), w, bias, 1e-5);
         }, x, normal<1>(b, {4}, 2), normal<1>(b, {4}, 3)) < bound);
+}
+
+TEST_CASE_TEMPLATE("op: gradients of rectified linear maps", B, BACKENDS) {
+  const B b;
+  const auto x = normal<3>(b, {2, 3, 4}, 1);
+  const auto weight = normal<2>(b, {19, 4}, 2);
+  const auto bias = normal<1>(b, {19}, 3);
+  const auto both = [](const auto& a, const auto& w, const auto& shift) {
+    return apply<linear_relu_op>(a, w, std::optional(shift));
+  };
+  CHECK(check(both, x, weight, bias) < bound);
+  CHECK(check([&](const auto& a, const auto& w, const auto& shift) { return both(transpose(a, 0, 1), w, shift); }, x,
+              weight, bias) < bound);
+  CHECK(check(
+            [](const auto& a, const auto& w) {
+              using A = typename std::remove_cvref_t<decltype(w)>::backend_type;
+              return apply<linear_relu_op>(a, w, std::optional<tensor<A, 1>>());
+            },
+            x, weight) < bound);
+  // A cotangent that others hold too must survive.
+  CHECK(check(
+            [&](const auto& a, const auto& w, const auto& shift) {
+              const auto y = both(a, w, shift);
+              return y + slice(join(y, y, 0), 0, 1, 3);
+            },
+            x, weight, bias) < bound);
+}
+
+TEST_CASE_TEMPLATE("op: gradients of linear maps that share arguments, or see constants", B, BACKENDS) {
+  const B b;
+  const auto x = normal<3>(b, {2, 3, 4}, 1);
+  const auto weight = normal<2>(b, {4, 4}, 2);
+  const auto bias = normal<1>(b, {4}, 3);
+  const auto map = [](const auto& a, const auto& w, const auto& shift) {
+    return apply<linear_op>(a, w, std::optional(shift));
+  };
+  CHECK(check(
+            [&](const auto& a, const auto& w, const auto& shift) {
+              return map(a, w, shift) * 0.5 + square(map(map(a, w, shift), w, shift)) + a;
+            },
+            x, weight, bias) < bound);
+  const auto of = [&](const auto& like, const auto& value) { return constant(like.backend(), value); };
+  CHECK(check([&](const auto& a) { return map(a, of(a, weight), of(a, bias)); }, x) < bound);
+  CHECK(check([&](const auto& w) { return map(of(w, x), w, of(w, bias)); }, weight) < bound);
+  CHECK(check([&](const auto& shift) { return map(of(shift, x), of(shift, weight), shift); }, bias) < bound);
 }
 
 TEST_CASE_TEMPLATE("op: gradients of softmax", B, BACKENDS) {

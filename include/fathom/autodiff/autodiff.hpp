@@ -162,6 +162,8 @@ struct argument<tensor<autodiff<B>, R, T>> {
   static bool watched(const var& x) { return x.node() != nullptr; }
   struct edge {
     tensor<B, R, T>* slot = nullptr;
+    /// Where the cotangent gathers; null where none is wanted.
+    tensor<B, R, T>* target() const { return slot; }
     void accept(const none&) const {}
     void accept(const tensor<B, R, T>& g) const {
       if (slot == nullptr || g.empty()) return;
@@ -182,6 +184,7 @@ struct argument<std::optional<Arg>> {
   static bool watched(const std::optional<Arg>& x) { return x && argument<Arg>::watched(*x); }
   struct edge {
     std::optional<typename argument<Arg>::edge> inner;
+    auto target() const { return inner ? inner->target() : decltype(inner->target()){}; }
     void accept(const none&) const {}
     template <class G>
     void accept(const std::optional<G>& g) const {
@@ -246,10 +249,17 @@ class op_node final : public gradient_node {
       if (release) residuals_.reset();
       return;
     }
-    auto gradients = kernel<Op, B>::vjp(*residuals_, cotangents_);
-    cotangents_ = Value{};
-    if (release) residuals_.reset();
-    deliver(gradients, std::index_sequence_for<Args...>{});
+    if constexpr (adds_itself) {
+      std::apply([&](const auto&... edge) { kernel<Op, B>::add_gradients(*residuals_, cotangents_, edge...); }, edges_);
+      cotangents_ = Value{};
+      if (release) residuals_.reset();
+      return;
+    } else {
+      auto gradients = kernel<Op, B>::vjp(*residuals_, cotangents_);
+      cotangents_ = Value{};
+      if (release) residuals_.reset();
+      deliver(gradients, std::index_sequence_for<Args...>{});
+    }
   }
 
   template <class Tensor>
@@ -265,6 +275,14 @@ class op_node final : public gradient_node {
   Value& cotangents() { return cotangents_; }
 
  private:
+  /// A backend's version of an operation may add to the cotangents of the arguments in place (and skip those that nobody
+  /// wants): static void add_gradients(residuals, cotangent, edge of each argument...), an edge being what has target()
+  /// where the argument is a tensor. It may overwrite a cotangent that is unique.
+  static constexpr bool adds_itself = requires(const Residuals& residuals, Value& cotangent,
+                                               const typename argument<Args>::edge&... edges) {
+    kernel<Op, B>::add_gradients(residuals, cotangent, edges...);
+  };
+
   template <class Tensor>
   struct shape_of;
   template <int R>

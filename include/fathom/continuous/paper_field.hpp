@@ -216,7 +216,7 @@ struct evoformer_ode_func {
     return chunked(
         [](const auto& shared, const auto& rows) {
           const auto& [normalize, widen, narrow] = shared;
-          return narrow(relu(widen(normalize(rows))));
+          return narrow(widen.rectified(normalize(rows)));
         },
         std::tuple(norm, first, second), chunk_rows(x.extent(0), x.extent(1) * 11 * x.extent(2)), x);
   }

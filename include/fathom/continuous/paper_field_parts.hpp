@@ -95,7 +95,7 @@ struct paper_perceptron {
 
   template <int R>
   tensor<B, R> operator()(const tensor<B, R>& x) const {
-    return linear_2(relu(linear_1(layer_norm(x))));
+    return linear_2(linear_1.rectified(layer_norm(x)));
   }
   /// Elements that one row of n positions needs on the way.
   static constexpr index_t scratch(index_t n) { return n * (2 * C + 2 * Hidden); }

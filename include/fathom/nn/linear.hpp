@@ -36,7 +36,17 @@ struct linear {
 
   template <int R>
   tensor<B, R> operator()(const tensor<B, R>& x) const {
-    return apply<linear_op>(x, weight, Bias ? std::optional<tensor<B, 1>>(bias) : std::nullopt);
+    return apply<linear_op>(x, weight, optional_bias());
+  }
+  /// relu((*this)(x)) in one piece.
+  template <int R>
+  tensor<B, R> rectified(const tensor<B, R>& x) const {
+    return apply<linear_relu_op>(x, weight, optional_bias());
+  }
+
+ private:
+  std::optional<tensor<B, 1>> optional_bias() const {
+    return Bias ? std::optional<tensor<B, 1>>(bias) : std::nullopt;
   }
 };
 

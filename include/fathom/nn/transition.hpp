@@ -54,7 +54,7 @@ struct transition {
   }
 
   /// One chunk.
-  tensor<B, 3> rows_update(const tensor<B, 3>& x) const { return linear_2(relu(linear_1(layer_norm(x)))); }
+  tensor<B, 3> rows_update(const tensor<B, 3>& x) const { return linear_2(linear_1.rectified(layer_norm(x))); }
 
  private:
   static constexpr auto plain_rows = [](const auto& self, const auto& rows) { return self.rows_update(rows); };

@@ -174,7 +174,13 @@ void gemm(thread_pool& pool, bool trans_a, bool trans_b, index_t m, index_t n, i
     pool.parallel_for(t.tiles(), tile);
 }
 
-/// Two independent products, c = op(a) op(b) each (the gradients of a linear layer): their tiles, the same as gemm's,
+/// The same for operands that are described already.
+template <class T>
+void gemm(thread_pool& pool, const detail::gemm_operands<T>& p) {
+  gemm(pool, p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc);
+}
+
+/// Two independent products (the gradients of a linear layer): their tiles, the same as gemm's,
 /// are shared out together, so that threads wait for each other once.
 template <class T>
 void gemm_pair(thread_pool& pool, const detail::gemm_operands<T>& first, const detail::gemm_operands<T>& second) {
@@ -184,8 +190,7 @@ void gemm_pair(thread_pool& pool, const detail::gemm_operands<T>& first, const d
   for (int i = 0; i < 2; ++i)
     together = together && cut[i].chunks == 1 && !products[i]->trans_b && products[i]->m > 0 && products[i]->n > 0;
   if (!together) {
-    for (const auto* p : products)
-      gemm(pool, p->trans_a, p->trans_b, p->m, p->n, p->k, p->alpha, p->a, p->lda, p->b, p->ldb, p->beta, p->c, p->ldc);
+    for (const auto* p : products) gemm(pool, *p);
     return;
   }
   pool.parallel_for(cut[0].tiles() + cut[1].tiles(), [&](index_t task, int) {

@@ -6,35 +6,11 @@
 #include <fathom/backend/cpu/attention_backward.hpp>
 #include <fathom/backend/cpu/handle.hpp>
 #include <fathom/backend/cpu/layer_norm.hpp>
+#include <fathom/backend/cpu/linear.hpp>
 #include <fathom/op/attention.hpp>
 #include <fathom/op/layer_norm.hpp>
-#include <fathom/op/linear.hpp>
 
 namespace fathom {
-
-namespace detail {
-/// x as rows over its last axis: contiguous values, one row stride; copied only where it is not like that already.
-template <class T, int R>
-tensor<cpu<T>, 2> as_rows(const tensor<cpu<T>, R>& x) {
-  const index_t c = x.extent(-1);
-  const index_t n = x.size() / (c > 0 ? c : 1);
-  if (c == 1 || x.stride(R - 1) == 1) {
-    index_t step = 0, count = 1;
-    bool uniform = true;
-    for (int axis = R - 2; axis >= 0; --axis) {
-      if (x.extent(axis) == 1) continue;
-      if (count == 1)
-        step = x.stride(axis);
-      else
-        uniform = uniform && x.stride(axis) == step * count;
-      count *= x.extent(axis);
-    }
-    if (uniform && (count == 1 || step >= c))
-      return x.reinterpret(extents<2>{n, c}, extents<2>{count == 1 ? c : step, 1});
-  }
-  return contiguous(x).reinterpret(extents<2>{n, c}, extents<2>{c, 1});
-}
-}  // namespace detail
 
 template <class T>
 struct kernel<layer_norm_op, cpu<T>> : layer_norm_op {
@@ -84,66 +60,6 @@ struct kernel<layer_norm_op, cpu<T>> : layer_norm_op {
                                      rows.extent(1), dweight.mutable_data(), dbias.mutable_data());
     return std::tuple(dx, dweight, dbias, none{});
   }
-};
-
-template <class T>
-struct kernel<linear_op, cpu<T>> : linear_op {
-  template <int R>
-  static auto forward(const tensor<cpu<T>, R>& x, const tensor<cpu<T>, 2>& weight,
-                      const std::optional<tensor<cpu<T>, 1>>& bias) {
-    check(x, weight, bias);
-    const auto rows = detail::as_rows(x);
-    const auto w = contiguous(weight);
-    auto e = x.shape();
-    e[R - 1] = weight.extent(0);
-    tensor<cpu<T>, R> y(x.backend(), e);
-    const index_t m = rows.extent(0), k = rows.extent(1), n = weight.extent(0);
-    const auto product = [&](auto&& epilogue) {
-      cpu_kernels::gemm(x.backend().pool(), false, true, m, n, k, T(1), rows.data(), rows.stride(0), w.data(), k, T(0),
-                        y.mutable_data(), n, epilogue);
-    };
-    if (bias) {
-      const auto b = contiguous(*bias);
-      product([values = b.data()](index_t, index_t j, index_t tile_rows, index_t tile_columns, T* c, index_t ldc) {
-        cpu_kernels::run_multiversion<add_bias>(values + j, tile_rows, tile_columns, c, ldc);
-      });
-    } else {
-      product(cpu_kernels::no_epilogue{});
-    }
-    return op_result{y, std::tuple(x, weight, bias.has_value())};
-  }
-
-  template <int R>
-  static auto vjp(const std::tuple<tensor<cpu<T>, R>, tensor<cpu<T>, 2>, bool>& residuals,
-                  const tensor<cpu<T>, R>& dy) {
-    const auto& [x, weight, has_bias] = residuals;
-    const auto rows = detail::as_rows(x), dy_rows = detail::as_rows(dy);
-    const auto w = contiguous(weight);
-    const index_t m = rows.extent(0), c_in = weight.extent(1), c_out = weight.extent(0);
-    tensor<cpu<T>, R> dx(x.backend(), x.shape());
-    tensor<cpu<T>, 2> dw(x.backend(), weight.shape());
-    const cpu_kernels::detail::gemm_operands<T> to_input{
-        false, false, m, c_in, c_out, T(1), dy_rows.data(), dy_rows.stride(0), w.data(), c_in, T(0), dx.mutable_data(),
-        c_in};
-    const cpu_kernels::detail::gemm_operands<T> to_weight{
-        true,        false,          c_out,          c_in,
-        m,           T(1),           dy_rows.data(), dy_rows.stride(0),
-        rows.data(), rows.stride(0), T(0),           dw.mutable_data(),
-        c_in};
-    cpu_kernels::gemm_pair(x.backend().pool(), to_input, to_weight);
-    std::optional<tensor<cpu<T>, 1>> db;
-    if (has_bias) db = detail::reduce_to<cpu<T>, 1>(dy.backend(), {c_out}, functor::identity{}, dy_rows.view());
-    return std::tuple(dx, dw, db);
-  }
-
- private:
-  struct add_bias {
-    template <int>
-    static FATHOM_INLINE void run(const T* bias, index_t rows, index_t columns, T* c, index_t ldc) {
-      for (index_t i = 0; i < rows; ++i)
-        for (index_t j = 0; j < columns; ++j) c[i * ldc + j] += bias[j];
-    }
-  };
 };
 
 template <class T>

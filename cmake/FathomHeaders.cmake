@@ -16,7 +16,6 @@ set(FATHOM_HEADERS
   include/fathom/backend/cpu/gemm.hpp
   include/fathom/backend/cpu/handle.hpp
   include/fathom/backend/cpu/layer_norm.hpp
-  include/fathom/backend/cpu/linear.hpp
   include/fathom/backend/cpu/loop_nest.hpp
   include/fathom/backend/cpu/map.hpp
   include/fathom/backend/cpu/multiversion.hpp
@@ -279,6 +278,8 @@ set(FATHOM_HEADERS
   include/fathom/train/ema.hpp
   include/fathom/train/flat.hpp
   include/fathom/train/loader.hpp
+  include/fathom/train/mpi.hpp
+  include/fathom/train/process_group.hpp
   include/fathom/train/sample.hpp
   include/fathom/train/sample_loss.hpp
   include/fathom/train/sampler.hpp

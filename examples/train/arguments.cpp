@@ -7,7 +7,6 @@
 #include <fstream>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fathom/train/checkpoint.hpp>
@@ -54,7 +53,8 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
       "Writes checkpoint.safetensors (resume with --resume), model.safetensors (averaged weights, for fold --model),\n"
       "log.csv, validation.csv and loss.svg into the output folder. The result depends on settings and data alone, not "
       "on\n"
-      "threads or interruptions.\n"
+      "threads or interruptions. Built with MPI, mpirun -n N train ... trains in N processes; the batch is that of "
+      "each.\n"
       "Exit codes: 0 done, 1 wrong command line, 2 bad input, 3 numerical failure, 4 resources, 5 --overfit missed "
       "its\n"
       "target, 130 interrupted (after saving).");
@@ -87,7 +87,6 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
     }
     if (steps) a.config.steps = *steps;
     if (a.data.empty()) a.data = FATHOM_SOURCE_DIR "/examples/data/chains";
-    if (a.threads == 0) a.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   } catch (const CLI::ParseError& wrong) {
     return app.exit(wrong) == 0 ? 0 : 1;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run_impl.hpp"
 
-int run_continuous(const train_arguments& arguments, stop_request& stop) {
-  return run_training<fathom::continuous_depth>(arguments, stop);
+int run_continuous(const train_arguments& arguments, stop_request& stop, fathom::train::process_group* group) {
+  return run_training<fathom::continuous_depth>(arguments, stop, group);
 }

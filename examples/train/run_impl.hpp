@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include <fathom/train/chain_files.hpp>
 #include <fathom/train/checkpoint.hpp>
 #include <fathom/train/loader.hpp>
+#include <fathom/train/process_group.hpp>
 #include <fathom/train/validation.hpp>
 
 #include "common/solvers.hpp"
@@ -45,7 +47,7 @@ inline std::string shown(const train::validation_scores& v) {
 }  // namespace detail
 
 template <class Depth>
-int run_training(const train_arguments& a, stop_request& stop) {
+int run_training(const train_arguments& a, stop_request& stop, fathom::train::process_group* group) {
   namespace fs = std::filesystem;
   namespace train = fathom::train;
   using B = fathom::cpu<float>;
@@ -64,8 +66,11 @@ int run_training(const train_arguments& a, stop_request& stop) {
     if (static_cast<fathom::index_t>(held_out.size()) > c.validation_chains)
       held_out.resize(static_cast<std::size_t>(c.validation_chains));
   }
+  // The first process alone writes and validates; all agree on when to stop.
+  const bool first = group == nullptr || group->rank() == 0;
+  const auto agreed = [&](bool here) { return group == nullptr ? here : group->any(here); };
   const fs::path out = a.output, checkpoint = out / "checkpoint.safetensors";
-  fs::create_directories(out);
+  if (first) fs::create_directories(out);
   // One sample at a time leaves the other threads to its operations.
   const int workers = static_cast<int>(std::min<fathom::index_t>(a.threads, c.batch));
   const int inside = std::max(1, a.threads / workers);
@@ -75,25 +80,32 @@ int run_training(const train_arguments& a, stop_request& stop) {
       throw fathom::input_error("'" + checkpoint.string() + "' exists: go on with --resume, or choose another --out");
     train::load_checkpoint(checkpoint, run);
   }
-  std::fprintf(
-      stderr, "train: %zu chains, %zu to validate with, %td parameters, %s trunk, %d x %d threads, step %td of %td\n",
-      chains.size(), held_out.size(), static_cast<std::ptrdiff_t>(train::parameter_count(run.model())), Depth::name,
-      workers, inside, static_cast<std::ptrdiff_t>(run.steps()), static_cast<std::ptrdiff_t>(c.steps));
+  if (group != nullptr) run.join(*group);
+  if (first)
+    std::fprintf(
+        stderr,
+        "train: %zu chains, %zu to validate with, %td parameters, %s trunk, %s%d x %d threads, step %td of %td\n",
+        chains.size(), held_out.size(), static_cast<std::ptrdiff_t>(train::parameter_count(run.model())), Depth::name,
+        group != nullptr ? (std::to_string(group->size()) + " processes of ").c_str() : "", workers, inside,
+        static_cast<std::ptrdiff_t>(run.steps()), static_cast<std::ptrdiff_t>(c.steps));
   const train::sampler draw(chains, {.seed = c.seed, .crop = c.crop, .clamp_probability = c.clamp_probability});
   const train::sample_options making{
       .clusters = c.clusters, .passes = c.recycles + 1, .mask_fraction = c.mask_fraction};
-  train::loader samples(
-      [&](std::uint64_t n) {
-        const auto one = draw(n);
-        return train::make_sample(chains[one.chain], one, making);
-      },
-      run.next_sample());
-  training_log log(out, run.steps());
-  progress bar(c.steps);
+  train::loader samples([&, share = run.share()](std::uint64_t k) {
+    const auto one = draw(share(k));
+    return train::make_sample(chains[one.chain], one, making);
+  });
+  std::optional<training_log> log;
+  std::optional<progress> bar;
+  if (first) {
+    log.emplace(out, run.steps());
+    bar.emplace(c.steps);
+  }
   const auto save = [&] {
+    if (!first) return;
     train::save_checkpoint(checkpoint, run);
     train::save_model(out / "model.safetensors", run);
-    log.draw();
+    log->draw();
   };
   const auto start = clock::now();
   double best = 0;
@@ -102,38 +114,48 @@ int run_training(const train_arguments& a, stop_request& stop) {
     try {
       report = run.step(samples.next(c.batch));
     } catch (const fathom::numerical_error& problem) {
-      bar.clear();
-      log.draw();
+      if (first) {
+        bar->clear();
+        log->draw();
+      }
       throw fathom::numerical_error(std::string(problem.what()) + ". The last good checkpoint is " +
                                     checkpoint.string());
     }
-    log.add(report);
-    bar(report);
+    if (first) {
+      log->add(report);
+      (*bar)(report);
+    }
     const double minutes = std::chrono::duration<double>(clock::now() - start).count() / 60;
-    const bool over = stop() || (a.minutes > 0 && minutes >= a.minutes);
+    const bool stopped = agreed(stop());
+    const bool over = agreed(stopped || (a.minutes > 0 && minutes >= a.minutes));
     if (!held_out.empty() && (report.step % c.validate_every == 0 || report.step == c.steps)) {
-      const auto scores = train::validate(run, held_out);
-      log.add(report.step, scores);
-      bar.say("step " + std::to_string(report.step) + "  validation: " + detail::shown(scores));
-      best = std::max(best, scores.lddt_ca);
-      if (a.overfit && best >= a.target) {
+      if (first) {
+        const auto scores = train::validate(run, held_out);
+        log->add(report.step, scores);
+        bar->say("step " + std::to_string(report.step) + "  validation: " + detail::shown(scores));
+        best = std::max(best, scores.lddt_ca);
+      }
+      if (a.overfit && agreed(best >= a.target)) {
+        if (!first) return done;
         save();
-        bar.clear();
+        bar->clear();
         std::fprintf(stderr, "train: learnt %s by heart, lDDT-CA %.4f after %td steps and %.0f s\n",
                      chains.front().name.c_str(), best, static_cast<std::ptrdiff_t>(report.step), 60 * minutes);
         return done;
       }
     }
     if (over || report.step % c.save_every == 0 || report.step == c.steps) save();
+    if (over && !first) return stopped ? interrupted : done;
     if (over) {
-      bar.clear();
+      bar->clear();
       std::fprintf(stderr, "train: stopped after step %td and saved; go on with --resume\n",
                    static_cast<std::ptrdiff_t>(report.step));
-      return stop() ? interrupted : done;
+      return stopped ? interrupted : done;
     }
   }
-  bar.clear();
+  if (bar) bar->clear();
   if (!a.overfit) return done;
+  if (!first) return missed;
   std::fprintf(stderr, "train: lDDT-CA %.4f after %td steps, below the target of %.2f\n", best,
                static_cast<std::ptrdiff_t>(run.steps()), a.target);
   return missed;

@@ -22,77 +22,14 @@
 #include <fathom/train/loader.hpp>
 #include <fathom/train/validation.hpp>
 
+#include "thread_group.hpp"
+#include "tiny_run.hpp"
+
 using namespace fathom;
+using namespace tiny_run;
 namespace fs = std::filesystem;
 
 namespace {
-
-using B = cpu<float>;
-
-// Learning takes a hundred times as long under ThreadSanitizer and shows it nothing that the other tests do not.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool too_slow = true;
-#else
-constexpr bool too_slow = false;
-#endif
-
-struct tiny : compact {
-  static constexpr index_t c_m = 16, c_z = 8, c_s = 16;
-  static constexpr index_t c_hidden_msa_att = 8, no_heads_msa = 2, c_hidden_opm = 4, c_hidden_mul = 8;
-  static constexpr index_t c_hidden_pair_att = 8, no_heads_pair = 1;
-  static constexpr index_t no_heads_ipa = 2, c_ipa = 8, c_resnet = 16;
-};
-using net = compact_fold_model<B, tiny, continuous_depth>;
-using control = compact_fold_model<B, tiny, discrete_depth>;
-
-train::training_config settings() {
-  train::training_config c;
-  c.crop = 16;
-  c.batch = 3;
-  c.structure_blocks = 2;
-  c.solvers = "heun:1,euler:2";
-  c.recycles = 1;
-  c.warmup = 5;
-  c.learning_rate = 2e-3;
-  c.mask_fraction = 0.1;
-  c.phases = "0: fape=1 supervised_chi=0.1 distogram=0.3 masked_msa=0.1 plddt=0.01";
-  return c;
-}
-
-const std::vector<train::chain>& chains() {
-  static const auto all = train::read_chains(FATHOM_SOURCE_DIR "/examples/data/chains");
-  return all;
-}
-
-template <class Model>
-train::trainer<Model> start(const train::training_config& c, int threads = 1) {
-  return train::trainer<Model>(c, threads, [] { return B(cpu_options{.threads = 1}); });
-}
-
-train::sample sample_of(const train::training_config& c, std::uint64_t n) {
-  const train::sampler draw(chains(), {.seed = c.seed, .crop = c.crop, .clamp_probability = c.clamp_probability});
-  const auto d = draw(n);
-  return train::make_sample(chains()[d.chain], d,
-                            {.clusters = c.clusters, .passes = c.recycles + 1, .mask_fraction = c.mask_fraction});
-}
-
-std::vector<train::sample> next_batch(const train::training_config& c, std::uint64_t first) {
-  std::vector<train::sample> batch;
-  for (index_t k = 0; k < c.batch; ++k) batch.push_back(sample_of(c, first + static_cast<std::uint64_t>(k)));
-  return batch;
-}
-
-template <class Model>
-train::step_report advance(train::trainer<Model>& run, index_t steps) {
-  train::step_report last;
-  while (run.steps() < steps) last = run.step(next_batch(run.config(), run.next_sample()));
-  return last;
-}
-
-template <class Model>
-std::vector<float> weights(const train::trainer<Model>& run) {
-  return to_host(train::flatten(run.model())).data;
-}
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -259,6 +196,54 @@ TEST_CASE("train: a saved model says how it was trained and folds as the average
         doctest::Approx(metrics::lddt(metrics::ca_trace(one), metrics::ca_trace(train::to_protein(c))).mean));
 }
 
+TEST_CASE("train: two processes of two samples become one process of four, bitwise") {
+  auto c = settings();
+  c.batch = 4;
+  auto one = start<net>(c);
+  const auto alone = advance(one, 3);
+  c.batch = 2;
+  std::vector<std::vector<float>> found(2);
+  std::vector<double> losses(2);
+  on_threads(2, [&](train::process_group& group) {
+    auto run = start<net>(c);
+    run.join(group);
+    train::step_report last;
+    const auto share = run.share();
+    for (std::uint64_t k = 0; run.steps() < 3; k += 2)
+      last = run.step({sample_of(c, share(k)), sample_of(c, share(k + 1))});
+    const auto rank = static_cast<std::size_t>(group.rank());
+    found[rank] = weights(run);
+    losses[rank] = last.loss;
+    if (run.samples() != 12 || run.next_sample() != 12 + 2 * rank) throw error("samples are miscounted");
+  });
+  CHECK(found[0] == weights(one));
+  CHECK(found[1] == weights(one));
+  CHECK(losses[0] == alone.loss);
+  CHECK(losses[1] == alone.loss);
+}
+
+TEST_CASE("train: what stops one process stops all, and leaves every state alone") {
+  const auto c = settings();
+  std::vector<int> stopped(2, 0);
+  on_threads(2, [&](train::process_group& group) {
+    auto run = start<net>(c);
+    run.join(group);
+    const auto before = weights(run);
+    auto batch = next_batch(c, run.next_sample());
+    const auto rank = static_cast<std::size_t>(group.rank());
+    if (rank == 1) batch[0].positions(4, 1, 0) = std::numeric_limits<float>::quiet_NaN();
+    try {
+      run.step(batch);
+    } catch (const train::process_stopped&) {
+      stopped[rank] = 1;
+    } catch (const numerical_error&) {
+      stopped[rank] = 2;
+    }
+    if (weights(run) != before || run.steps() != 0) throw error("the state has changed");
+  });
+  CHECK(stopped == std::vector<int>{1, 2});
+}
+
 TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
   const scratch_folder here("kill");
   constexpr index_t steps = 24;
@@ -296,7 +281,8 @@ TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
       }
       ::_exit(code);
     }
-    // The first twenty lives end by SIGKILL, somewhere between the first moments and the second step, whatever the machine.
+    // The first twenty lives end by SIGKILL, somewhere between the first moments and the second step, whatever the
+    // machine.
     if (attempt < 20) {
       std::this_thread::sleep_for(std::chrono::duration<double>(1.5 * step_seconds * philox_uniform(99, draw++)));
       ::kill(child, SIGKILL);

@@ -64,7 +64,7 @@ void save_checkpoint(const std::filesystem::path& path, trainer<Model>& run) {
   auto metadata = detail::metadata_of(run.config(), run.steps());
   metadata["format"] = detail::checkpoint_format;
   metadata["layout"] = detail::layout_of(run.model());
-  metadata["samples"] = std::to_string(run.next_sample());
+  metadata["samples"] = std::to_string(run.samples());
   metadata["loss_mean"] = detail::setting_text(run.loss_mean());
   io::write_safetensors(path, tensors, metadata);
 }

@@ -19,12 +19,13 @@
 #include <fathom/train/clip.hpp>
 #include <fathom/train/config.hpp>
 #include <fathom/train/ema.hpp>
+#include <fathom/train/process_group.hpp>
 #include <fathom/train/sample_loss.hpp>
 #include <fathom/train/schedule.hpp>
 
 namespace fathom::train {
 
-/// What a step did; means over the batch's samples.
+/// What a step did; means over the batch's samples, those of all processes.
 struct step_report {
   index_t step = 0;  ///< steps done, this one included
   double loss = 0, lddt = 0, gradient_norm = 0, learning_rate = 0, seconds = 0;
@@ -86,32 +87,43 @@ class trainer {
   index_t steps() const { return step_; }
   int threads() const { return static_cast<int>(workers_.size()); }
   const trunk_solver& shipped_solver() const { return solvers_.front(); }
-  /// Samples seen so far: the number of the first one that the next step needs.
-  std::uint64_t next_sample() const { return static_cast<std::uint64_t>(samples_); }
-  /// Called with the sum of the gradients and the number of samples of this process, before the mean is taken: where
-  /// several processes add theirs.
-  std::function<void(std::vector<float>& sum, double& samples)> combine;
+  /// Samples seen so far, by all processes.
+  std::uint64_t samples() const { return static_cast<std::uint64_t>(samples_); }
+  /// Which samples this process needs from now on; with the batch of the settings in every step.
+  sample_share share() const {
+    const auto number = [](index_t n) { return static_cast<std::uint64_t>(n); };
+    return {samples(), number(config_.batch), number(group_ != nullptr ? group_->rank() : 0), number(processes())};
+  }
+  /// The number of the first one that the next step needs.
+  std::uint64_t next_sample() const { return share()(0); }
+
+  /// From now on every step is one of all processes of `group`, each with as many samples; parameters become those of
+  /// one process with all samples in its batch, bitwise. `group` stays alive as long as this object.
+  void join(process_group& group) { group_ = &group; }
+  index_t processes() const { return group_ != nullptr ? group_->size() : 1; }
 
   /// One step on a batch. Throws numerical_error that names step, sample and term or parameter where something is not
-  /// finite or the loss explodes; the state is that before the step then.
+  /// finite or the loss explodes; the state is that before the step then. Throws process_stopped where another process
+  /// of the group threw.
   step_report step(const std::vector<sample>& batch) {
     if (batch.empty()) throw error("trainer: a batch without samples");
     const auto start = std::chrono::steady_clock::now();
     const run_options run = options_of_step();
-    const auto results = differentiate_all(batch, run);
-    step_report report = mean_of(results);
+    const auto results = agreed([&] { return differentiate_all(batch, run); });
+    const index_t samples = processes() * static_cast<index_t>(batch.size());
+    step_report report = mean_of(results, samples);
     report.solver = run.solver.text();
     report.recycles = run.recycles;
     check_loss(report.loss);
 
     std::vector<float> sum(results.front().gradient.size(), 0.0f);
-    double samples = static_cast<double>(batch.size());
-    for (const auto& r : results)
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += r.gradient[i];
-    if (combine) combine(sum, samples);
+    in_order(sum, [&](std::size_t first, std::size_t last) {
+      for (const auto& r : results)
+        for (std::size_t i = first; i < last; ++i) sum[i] += r.gradient[i];
+    });
     double square = 0;
     for (float& g : sum) {
-      g = static_cast<float>(static_cast<double>(g) / samples);
+      g = static_cast<float>(static_cast<double>(g) / static_cast<double>(samples));
       square += static_cast<double>(g) * static_cast<double>(g);
     }
     report.gradient_norm = std::sqrt(square);
@@ -124,7 +136,7 @@ class trainer {
     model_ = adam_.update(model_, unflatten(model_, flat), report.learning_rate);
     ema_.update(model_);
     loss_mean_ = step_ == 0 ? report.loss : 0.98 * loss_mean_ + 0.02 * report.loss;
-    samples_ += static_cast<index_t>(batch.size());
+    samples_ += samples;
     report.step = ++step_;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return report;
@@ -229,16 +241,47 @@ class trainer {
     return results;
   }
 
-  static step_report mean_of(const std::vector<outcome>& results) {
-    step_report report;
-    const double share = 1 / static_cast<double>(results.size());
-    report.terms = results.front().terms;
-    for (auto& term : report.terms) term.second = 0;
-    for (const auto& r : results) {
-      report.loss += share * r.loss;
-      report.lddt += share * r.lddt;
-      for (std::size_t k = 0; k < r.terms.size(); ++k) report.terms[k].second += share * r.terms[k].second;
+  /// What compute() gives, once all processes have something.
+  template <class Compute>
+  auto agreed(const Compute& compute) -> decltype(compute()) {
+    if (group_ == nullptr) return compute();
+    decltype(compute()) result;
+    std::exception_ptr failure;
+    try {
+      result = compute();
+    } catch (...) {
+      failure = std::current_exception();
     }
+    const bool stopped = group_->any(failure != nullptr);
+    if (failure) std::rethrow_exception(failure);
+    if (stopped)
+      throw process_stopped(
+          fathom::detail::concat("training stopped at step ", step_ + 1, " in another process, which says why"));
+    return result;
+  }
+
+  /// add(first, last) on all of `values`, after those of the processes before this one.
+  template <class T, class Add>
+  void in_order(std::vector<T>& values, const Add& add) {
+    if (group_ == nullptr)
+      add(std::size_t(0), values.size());
+    else
+      group_->sum_in_order(values, add);
+  }
+
+  step_report mean_of(const std::vector<outcome>& results, index_t samples) {
+    const double share = 1 / static_cast<double>(samples);
+    step_report report;
+    report.terms = results.front().terms;
+    std::vector<double> sums(2 + report.terms.size(), 0.0);
+    in_order(sums, [&](std::size_t first, std::size_t last) {
+      for (const auto& r : results)
+        for (std::size_t k = first; k < last; ++k)
+          sums[k] += share * (k == 0 ? r.loss : k == 1 ? r.lddt : r.terms[k - 2].second);
+    });
+    report.loss = sums[0];
+    report.lddt = sums[1];
+    for (std::size_t k = 0; k < report.terms.size(); ++k) report.terms[k].second = sums[k + 2];
     return report;
   }
 
@@ -258,6 +301,7 @@ class trainer {
   loss::total_options loss_options_;
   tensor<B, 1> parameters_;
   std::vector<Model> workers_;
+  process_group* group_ = nullptr;
   index_t step_ = 0, samples_ = 0;
   double loss_mean_ = 0;
 };

@@ -16,6 +16,7 @@ set(FATHOM_HEADERS
   include/fathom/backend/cpu/gemm.hpp
   include/fathom/backend/cpu/handle.hpp
   include/fathom/backend/cpu/layer_norm.hpp
+  include/fathom/backend/cpu/linear.hpp
   include/fathom/backend/cpu/loop_nest.hpp
   include/fathom/backend/cpu/map.hpp
   include/fathom/backend/cpu/multiversion.hpp

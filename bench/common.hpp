@@ -27,6 +27,13 @@ inline double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+/// Who computes large products in float32. The build links oneDNN where it finds it: FATHOM_WITH_ONEDNN is set then.
+#if defined(FATHOM_WITH_ONEDNN)
+inline constexpr const char* products_by = "oneDNN, small ones CBLAS";
+#else
+inline constexpr const char* products_by = "CBLAS";
+#endif
+
 /// FATHOM_THREADS, else 4.
 inline int threads() {
   const char* const set = std::getenv("FATHOM_THREADS");

@@ -55,7 +55,7 @@ const golden::covers tm_case("07_head_tm", [](auto& run) {
                           predicted_tm(logits, some, {max_bin}));
       },
       run.template input<3>("z"));
-  run.values("out.max_predicted_aligned_error", host_tensor<double>({}, {max_predicted_aligned_error(64, max_bin)}));
+  run.values("out.max_predicted_aligned_error", host_tensor<double>({}, max_predicted_aligned_error(64, max_bin)));
 });
 
 }  // namespace

@@ -109,6 +109,7 @@ void run(benchmark::State& bench, const std::string& what, index_t s, index_t n)
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::printf("products by %s\n", bench::products_by);
   for (const auto& [what, s, n] : std::vector<std::tuple<std::string, index_t, index_t>>{{"forward", 128, 64},
                                                                                          {"forward", 128, 128},
                                                                                          {"forward", 128, 256},

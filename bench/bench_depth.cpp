@@ -229,6 +229,7 @@ bool compact_memory() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::printf("products by %s\n", bench::products_by);
   const auto asked = [&](const char* name) {
     for (int n = 1; n < argc; ++n)
       if (std::strcmp(argv[n], name) == 0) return true;

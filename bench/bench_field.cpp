@@ -77,6 +77,7 @@ void run(benchmark::State& bench, index_t s, index_t n, double goal) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::printf("products by %s\n", bench::products_by);
   for (const auto& [s, n, goal] :
        std::vector<std::tuple<index_t, index_t, double>>{{64, 128, 3.5}, {64, 256, 4}, {128, 256, 5}})
     benchmark::RegisterBenchmark(("field/" + std::to_string(s) + "x" + std::to_string(n)).c_str(),

@@ -241,6 +241,7 @@ void add_outer_product(index_t s, index_t n, double goal) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::printf("products by %s\n", fathom::bench::products_by);
   add_gemm("16384x1024x256", false, true, 16384, 1024, 256, 0.85);
   add_gemm("16384x256x1024", false, true, 16384, 256, 1024, 0.85);
   add_gemm("65536x128x128", false, true, 65536, 128, 128, 0.7);

@@ -9,6 +9,7 @@
 using namespace fathom;
 
 int main() {
+  std::printf("products by %s\n", bench::products_by);
   using B = cpu<float>;
   const B b(cpu_options{.threads = 4});
   const auto block = initialise(evoformer_block<B, alphafold2>(b), {.seed = 1, .final_scale = 0.5});

@@ -11,6 +11,7 @@
 using namespace fathom;
 
 int main() {
+  std::printf("products by %s\n", bench::products_by);
   using B = cpu<float>;
   constexpr index_t s = 128, n = 128;
   const auto made = [](int threads) {

@@ -260,6 +260,7 @@ set(FATHOM_HEADERS
   include/fathom/op/outer_product.hpp
   include/fathom/op/random.hpp
   include/fathom/op/reduction.hpp
+  include/fathom/op/scaled_difference.hpp
   include/fathom/op/softmax.hpp
   include/fathom/op/triangle.hpp
   include/fathom/structure/angle_resnet.hpp

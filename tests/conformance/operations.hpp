@@ -16,6 +16,7 @@
 #include <fathom/op/outer_product.hpp>
 #include <fathom/op/random.hpp>
 #include <fathom/op/reduction.hpp>
+#include <fathom/op/scaled_difference.hpp>
 #include <fathom/op/softmax.hpp>
 #include <fathom/op/triangle.hpp>
 
@@ -81,6 +82,13 @@ void elementwise_cases(records& all, const maker<B>& make) {
     }
     run<fathom::linear_combination_op>(all, std::to_string(n), make, terms, factors);
   }
+}
+
+template <class B>
+void difference_cases(records& all, const maker<B>& make) {
+  for (const extents<3>& e : {extents<3>{3, 5, 7}, extents<3>{2, 0, 3}, extents<3>{5, 23, 67}})
+    run<fathom::scaled_difference_op>(all, fathom::to_string_extents(e), make, make.template real<3>(e, 51),
+                                      make.template real<3>(e, 52), make.template real<1>({1}, 53));
 }
 
 template <class B>
@@ -158,9 +166,10 @@ void product_cases(records& all, const maker<B>& make) {
   const auto wide = make.template real<3>({4, 37, 33}, 91);
   const auto weight = make.template real<2>({65, 33}, 92);
   const std::optional bias = make.template real<1>({65}, 93);
-  run<fathom::linear_relu_op>(all, "with bias", make, wide, weight, bias);
-  run<fathom::linear_relu_op>(all, "without", make, wide, weight, std::optional<tensor<B, 1>>());
-  run<fathom::linear_relu_op>(all, "of nothing", make, make.template real<3>({2, 0, 33}, 94), weight, bias);
+  run<fathom::linear_then_op<functor::relu>>(all, "with bias", make, wide, weight, bias);
+  run<fathom::linear_then_op<functor::relu>>(all, "without", make, wide, weight, std::optional<tensor<B, 1>>());
+  run<fathom::linear_then_op<functor::sigmoid>>(all, "with bias", make, wide, weight, bias);
+  run<fathom::linear_then_op<functor::relu>>(all, "of nothing", make, make.template real<3>({2, 0, 33}, 94), weight, bias);
   run<fathom::linear_op>(all, "of a vector", make, make.template real<1>({9}, 88), make.template real<2>({5, 9}, 89),
                          std::optional(make.template real<1>({5}, 90)));
 }
@@ -273,6 +282,7 @@ records operation_records(const B& b, layout l) {
   const maker<B> make{b, l};
   records all;
   elementwise_cases(all, make);
+  difference_cases(all, make);
   layout_cases(all, make);
   reduction_cases(all, make);
   product_cases(all, make);

@@ -12,6 +12,7 @@
 #include <fathom/op/linear.hpp>
 #include <fathom/op/outer_product.hpp>
 #include <fathom/op/reduction.hpp>
+#include <fathom/op/scaled_difference.hpp>
 #include <fathom/op/softmax.hpp>
 #include <fathom/op/triangle.hpp>
 
@@ -76,6 +77,18 @@ TEST_CASE_TEMPLATE("op: gradients of binary functions, broadcast in every way", 
   all([](const auto& x, const auto& y) { return x * y; });
   all([](const auto& x, const auto& y) { return x / (square(y) + 1.0); });
   all([](const auto& x, const auto& y) { return gate(x, y); });
+}
+
+TEST_CASE_TEMPLATE("op: gradients of scaled differences", B, BACKENDS) {
+  const B b;
+  CHECK(check([](const auto& x, const auto& y, const auto& factor) { return square(scaled_difference(x, y, factor)); },
+              normal<3>(b, {2, 3, 4}, 1), normal<3>(b, {2, 3, 4}, 2), normal<1>(b, {1}, 3)) < bound);
+  // The storage of a temporary first argument is taken over, that of a shared one is not.
+  const auto x = normal<2>(b, {3, 4}, 4), y = normal<2>(b, {3, 4}, 5), kept = clone(x);
+  const auto factor = normal<1>(b, {1}, 6);
+  const auto apart = scaled_difference(x, y, factor);
+  CHECK(to_host(x).data == to_host(kept).data);
+  CHECK(to_host(scaled_difference(clone(x), y, factor)).data == to_host(apart).data);
 }
 
 TEST_CASE_TEMPLATE("op: gradients of linear combinations", B, BACKENDS) {
@@ -154,13 +167,13 @@ TEST_CASE_TEMPLATE("op: gradients of linear maps and layer norm", B, BACKENDS) {
         }, x, normal<1>(b, {4}, 2), normal<1>(b, {4}, 3)) < bound);
 }
 
-TEST_CASE_TEMPLATE("op: gradients of rectified linear maps", B, BACKENDS) {
+TEST_CASE_TEMPLATE("op: gradients of linear maps with an activation", B, BACKENDS) {
   const B b;
   const auto x = normal<3>(b, {2, 3, 4}, 1);
   const auto weight = normal<2>(b, {19, 4}, 2);
   const auto bias = normal<1>(b, {19}, 3);
   const auto both = [](const auto& a, const auto& w, const auto& shift) {
-    return apply<linear_relu_op>(a, w, std::optional(shift));
+    return apply<linear_then_op<functor::relu>>(a, w, std::optional(shift));
   };
   CHECK(check(both, x, weight, bias) < bound);
   CHECK(check([&](const auto& a, const auto& w, const auto& shift) { return both(transpose(a, 0, 1), w, shift); }, x,
@@ -168,9 +181,14 @@ TEST_CASE_TEMPLATE("op: gradients of rectified linear maps", B, BACKENDS) {
   CHECK(check(
             [](const auto& a, const auto& w) {
               using A = typename std::remove_cvref_t<decltype(w)>::backend_type;
-              return apply<linear_relu_op>(a, w, std::optional<tensor<A, 1>>());
+              return apply<linear_then_op<functor::relu>>(a, w, std::optional<tensor<A, 1>>());
             },
             x, weight) < bound);
+  CHECK(check(
+            [](const auto& a, const auto& w, const auto& shift) {
+              return square(apply<linear_then_op<functor::sigmoid>>(a, w, std::optional(shift)));
+            },
+            x, weight, bias) < bound);
   // A cotangent that others hold too must survive.
   CHECK(check(
             [&](const auto& a, const auto& w, const auto& shift) {

@@ -118,91 +118,93 @@ struct evoformer_ode_func {
     msa_pair<B> rate;
     auto z = y.z;
     {
-      auto m = y.m;
-      m = std::move(m) + row_attention(m, z);
-      m = std::move(m) + column_attention(m);
-      m = std::move(m) + transition(msa_trans_norm, msa_trans_1, msa_trans_2, m);
-      z = std::move(z) + outer_product(m);
-      rate.m = detail::paper_rate(mix, 0, m, y.m);
+      auto m = row_attention(y.m, z);
+      m = column_attention(std::move(m));
+      m = transition(msa_trans_norm, msa_trans_1, msa_trans_2, std::move(m));
+      z = outer_product(std::move(z), m);
+      rate.m = detail::paper_rate(mix, 0, std::move(m), y.m);
     }
-    z = std::move(z) + triangle_update(z);
-    z = std::move(z) + transition(pair_trans_norm, pair_trans_1, pair_trans_2, z);
-    rate.z = detail::paper_rate(mix, 1, z, y.z);
+    z = triangle_update(std::move(z));
+    z = transition(pair_trans_norm, pair_trans_1, pair_trans_2, std::move(z));
+    rate.z = detail::paper_rate(mix, 1, std::move(z), y.z);
     return rate;
   }
 
-  /// The update of m [s, i, c_m] by z [i, j, c_z].
-  tensor<B, 3> row_attention(const tensor<B, 3>& m, const tensor<B, 3>& z) const {
-    const index_t n = m.extent(1);
+  // Each sub-layer adds to its argument, in place where nobody else holds that.
+
+  /// m [s, i, c_m] and its update by z [i, j, c_z].
+  tensor<B, 3> row_attention(tensor<B, 3> m, const tensor<B, 3>& z) const {
+    const index_t n = m.extent(1), rows = chunk_rows(m.extent(0), n * (2 * c_m + 5 * hidden));
     const auto bias = permute(
-        chunked([](const auto& maps, const auto& rows) { return std::get<1>(maps)(std::get<0>(maps)(rows)); },
+        chunked([](const auto& maps, const auto& z_rows) { return std::get<1>(maps)(std::get<0>(maps)(z_rows)); },
                 std::tuple(pair_bias_norm, pair_bias_proj), chunk_rows(n, n * (c_z + heads)), z),
         {2, 0, 1});
-    return chunked(
-        [](const auto& shared, const auto& rows) {
-          const auto& [norm, qkv, gate_map, out, pair_bias] = shared;
-          const auto x = norm(rows);
-          const auto maps = qkv(x);
-          const auto part = [&](index_t k) { return slice(maps, 2, k * hidden, (k + 1) * hidden); };
-          return out(attend(part(0), part(1), part(2), std::optional(pair_bias), gate_map(x), heads));
+    const auto maps = detail::joint_maps(msa_row_qkv, msa_row_gate);
+    return chunked_onto(
+        [](const auto& shared, const auto& m_rows) {
+          const auto& [norm, weight, shift, out, pair_bias] = shared;
+          const auto qkvg = apply<linear_op>(norm(m_rows), weight, std::optional(shift));
+          const auto part = [&](index_t k) { return slice(qkvg, 2, k * hidden, (k + 1) * hidden); };
+          return out(attend(part(0), part(1), part(2), std::optional(pair_bias), part(3), heads));
         },
-        std::tuple(msa_row_norm, msa_row_qkv, msa_row_gate, msa_row_out, bias),
-        chunk_rows(m.extent(0), n * (2 * c_m + 5 * hidden)), m);
+        std::tuple(msa_row_norm, maps.first, maps.second, msa_row_out, bias), rows, std::move(m));
   }
 
-  /// The update of m [s, i, c_m]: every residue over its sequences.
-  tensor<B, 3> column_attention(const tensor<B, 3>& m) const {
-    const index_t s = m.extent(0), n = m.extent(1);
+  /// m [s, i, c_m] and its update: every residue over its sequences.
+  tensor<B, 3> column_attention(tensor<B, 3> m) const {
+    const index_t s = m.extent(0), n = m.extent(1), at_a_time = chunk_rows(n, s * (2 * c_m + 3 * hidden));
+    const auto maps = detail::joint_maps(msa_col_proj, msa_col_gate);
+    auto by_column = transpose(m, 0, 1);
+    m = {};
     return transpose(
-        chunked(
+        chunked_onto(
             [](const auto& shared, const auto& columns) {
-              const auto& [norm, project, gate_map, out] = shared;
-              const auto x = norm(columns);
-              const auto p = project(x);
-              return out(attend(p, p, p, {}, gate_map(x), 1));
+              const auto& [norm, weight, shift, out] = shared;
+              const auto pg = apply<linear_op>(norm(columns), weight, std::optional(shift));
+              const auto p = slice(pg, 2, 0, hidden);
+              return out(attend(p, p, p, {}, slice(pg, 2, hidden, 2 * hidden), 1));
             },
-            std::tuple(msa_col_norm, msa_col_proj, msa_col_gate, msa_col_out), chunk_rows(n, s * (2 * c_m + 3 * hidden)),
-            transpose(m, 0, 1)),
+            std::tuple(msa_col_norm, maps.first, maps.second, msa_col_out), at_a_time, std::move(by_column)),
         0, 1);
   }
 
-  /// The update of z [i, j, c_z] by m [s, i, c_m].
-  tensor<B, 3> outer_product(const tensor<B, 3>& m) const {
+  /// z [i, j, c_z] and its update by m [s, i, c_m].
+  tensor<B, 3> outer_product(tensor<B, 3> z, const tensor<B, 3>& m) const {
     const index_t s = m.extent(0), n = m.extent(1);
+    const auto maps = detail::joint_maps(outer_proj_a, outer_proj_b);
     const auto ab = chunked(
         [](const auto& shared, const auto& rows) {
-          const auto& [norm, a, b] = shared;
-          const auto x = norm(rows);
-          return join(a(x), b(x), 2);
+          const auto& [norm, weight, shift] = shared;
+          return apply<linear_op>(norm(rows), weight, std::optional(shift));
         },
-        std::tuple(outer_norm, outer_proj_a, outer_proj_b), chunk_rows(s, n * (c_m + 4 * c_outer)), m);
+        std::tuple(outer_norm, maps.first, maps.second), chunk_rows(s, n * (c_m + 2 * c_outer)), m);
     const auto by_residue = [&](index_t from) { return transpose(slice(ab, 2, from, from + c_outer), 0, 1); };
     const auto sums = triangle(by_residue(0), by_residue(c_outer));
-    return chunked(
-        [factor = 1 / static_cast<double>(s)](const auto& out, const auto& rows) { return out(rows * factor); },
-        outer_out, chunk_rows(n, n * (c_outer + c_z)), sums);
+    return chunked_onto([factor = 1 / static_cast<double>(s)](const auto& out, const auto&,
+                                                              const auto& rows) { return out(rows * factor); },
+                        outer_out, chunk_rows(n, n * (c_outer + c_z)), std::move(z), sums);
   }
 
-  /// The update of z [i, j, c_z] by itself.
-  tensor<B, 3> triangle_update(const tensor<B, 3>& z) const {
+  /// z [i, j, c_z] and its update by itself.
+  tensor<B, 3> triangle_update(tensor<B, 3> z) const {
     const index_t n = z.extent(0);
+    const auto maps = detail::joint_maps(tri_proj_a, tri_proj_b);
     const auto ab = chunked(
         [](const auto& shared, const auto& rows) {
-          const auto& [norm, a, b] = shared;
-          const auto x = norm(rows);
-          return join(sigmoid(a(x)), sigmoid(b(x)), 2);
+          const auto& [norm, weight, shift] = shared;
+          return apply<linear_then_op<functor::sigmoid>>(norm(rows), weight, std::optional(shift));
         },
-        std::tuple(tri_norm, tri_proj_a, tri_proj_b), chunk_rows(n, n * (c_z + 6 * hidden)), z);
+        std::tuple(tri_norm, maps.first, maps.second), chunk_rows(n, n * (c_z + 2 * hidden)), z);
     const auto x = triangle(slice(ab, 2, 0, hidden), transpose(slice(ab, 2, hidden, 2 * hidden), 0, 1));
     const auto& b = z.backend();
     const auto one = full<1>(b, {hidden}, scalar_of<B>(1)), zero = full<1>(b, {hidden}, scalar_of<B>(0));
-    return chunked(
+    return chunked_onto(
         [](const auto& shared, const auto& z_rows, const auto& x_rows) {
           const auto& [norm, gate_map, out, weight, bias] = shared;
           const auto normed = apply<layer_norm_op>(x_rows, weight, bias, layer_norm<B, hidden>::eps);
           return gate(gate_map(norm(z_rows)), out(normed));
         },
-        std::tuple(tri_norm, tri_gate, tri_out, one, zero), chunk_rows(n, n * (4 * c_z + hidden)), z, x);
+        std::tuple(tri_norm, tri_gate, tri_out, one, zero), chunk_rows(n, n * (4 * c_z + hidden)), std::move(z), x);
   }
 
  private:
@@ -212,13 +214,14 @@ struct evoformer_ode_func {
     return attention<typename X::backend_type>(q, k, v, {}, pair_bias, std::optional<X>(gate_logits), no_heads);
   }
   template <class Norm, class First, class Second>
-  static tensor<B, 3> transition(const Norm& norm, const First& first, const Second& second, const tensor<B, 3>& x) {
-    return chunked(
+  static tensor<B, 3> transition(const Norm& norm, const First& first, const Second& second, tensor<B, 3> x) {
+    const index_t at_a_time = chunk_rows(x.extent(0), x.extent(1) * 11 * x.extent(2));
+    return chunked_onto(
         [](const auto& shared, const auto& rows) {
           const auto& [normalize, widen, narrow] = shared;
           return narrow(widen.rectified(normalize(rows)));
         },
-        std::tuple(norm, first, second), chunk_rows(x.extent(0), x.extent(1) * 11 * x.extent(2)), x);
+        std::tuple(norm, first, second), at_a_time, std::move(x));
   }
 };
 

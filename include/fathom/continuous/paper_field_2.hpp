@@ -77,18 +77,18 @@ struct evoformer_ode_func2 {
           [](const auto& project, const auto& rows) { return mean(project(rows), 1); }, pair_to_msa,
           chunk_rows(n, n * (c_z + c_m)), z);
       auto m = y.m;
-      m = (std::move(m) + detail::by_rows(msa_row_attn, m)) + from_pairs;
-      m = std::move(m) + detail::by_rows(msa_col_attn, m);
-      m = std::move(m) + detail::by_rows(msa_transition, m);
+      m = detail::onto_rows(msa_row_attn, std::move(m)) + from_pairs;
+      m = detail::onto_rows(msa_col_attn, std::move(m));
+      m = detail::onto_rows(msa_transition, std::move(m));
       z = std::move(z) + outer_mean(m, s, n);
-      rate.m = detail::paper_rate(mix, 0, m, y.m);
+      rate.m = detail::paper_rate(mix, 0, std::move(m), y.m);
     }
-    z = std::move(z) + detail::by_rows(tri_mult_out, z);
-    z = std::move(z) + detail::by_rows(tri_mult_in, z);
-    z = std::move(z) + detail::by_rows(tri_attn_start, z);
-    z = std::move(z) + detail::by_rows(tri_attn_end, z);
-    z = std::move(z) + detail::by_rows(pair_transition, z);
-    rate.z = detail::paper_rate(mix, 1, z, y.z);
+    z = detail::onto_rows(tri_mult_out, std::move(z));
+    z = detail::onto_rows(tri_mult_in, std::move(z));
+    z = detail::onto_rows(tri_attn_start, std::move(z));
+    z = detail::onto_rows(tri_attn_end, std::move(z));
+    z = detail::onto_rows(pair_transition, std::move(z));
+    rate.z = detail::paper_rate(mix, 1, std::move(z), y.z);
     return rate;
   }
 

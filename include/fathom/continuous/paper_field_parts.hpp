@@ -4,6 +4,7 @@
 #pragma once
 
 #include <tuple>
+#include <utility>
 
 #include <fathom/autodiff/chunked.hpp>
 #include <fathom/evoformer/state.hpp>
@@ -11,6 +12,7 @@
 #include <fathom/nn/layer_norm.hpp>
 #include <fathom/nn/linear.hpp>
 #include <fathom/op/elementwise.hpp>
+#include <fathom/op/scaled_difference.hpp>
 
 namespace fathom {
 
@@ -103,19 +105,24 @@ struct paper_perceptron {
 
 namespace detail {
 
-/// module(x), a few rows of x [r, n, C] at a time.
+/// x + module(x), a few rows of x [r, n, C] at a time, in place where nobody else holds x.
 template <class Module, class B>
-tensor<B, 3> by_rows(const Module& module, const tensor<B, 3>& x) {
-  return chunked([](const auto& self, const auto& rows) { return self(rows); }, module,
-                 chunk_rows(x.extent(0), Module::scratch(x.extent(1))), x);
+tensor<B, 3> onto_rows(const Module& module, tensor<B, 3> x) {
+  const index_t rows_at_a_time = chunk_rows(x.extent(0), Module::scratch(x.extent(1)));
+  return chunked_onto([](const auto& self, const auto& rows) { return self(rows); }, module, rows_at_a_time,
+                      std::move(x));
 }
 
-/// mix[which] (after - before), without a tensor of the difference.
+/// mix[which] (after - before), in place where nobody else holds `after`.
 template <class B>
-tensor<B, 3> paper_rate(const tensor<B, 1>& mix, index_t which, const tensor<B, 3>& after, const tensor<B, 3>& before) {
-  return chunked([](const auto& factor, const auto& to, const auto& from) { return (to - from) * factor; },
-                 slice(mix, 0, which, which + 1), chunk_rows(after.extent(0), 2 * after.extent(1) * after.extent(2)),
-                 after, before);
+tensor<B, 3> paper_rate(const tensor<B, 1>& mix, index_t which, tensor<B, 3> after, const tensor<B, 3>& before) {
+  return scaled_difference(std::move(after), before, slice(mix, 0, which, which + 1));
+}
+
+/// Weight [out_a + out_b, in] and bias of two linear layers of one input as one layer: one product instead of two.
+template <class A, class C>
+auto joint_maps(const A& first, const C& second) {
+  return std::pair(join(first.weight, second.weight, 0), join(first.bias, second.bias, 0));
 }
 
 template <class D, class B>

@@ -41,7 +41,7 @@ struct linear {
   /// relu((*this)(x)) in one piece.
   template <int R>
   tensor<B, R> rectified(const tensor<B, R>& x) const {
-    return apply<linear_relu_op>(x, weight, optional_bias());
+    return apply<linear_then_op<functor::relu>>(x, weight, optional_bias());
   }
 
  private:

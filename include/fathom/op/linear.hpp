@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = x W^T + b over the last axis, and the same rectified.
+// y = x W^T + b over the last axis, and an elementwise function of it.
 #pragma once
 
 #include <fathom/op/matmul.hpp>
@@ -47,15 +47,17 @@ struct linear_op {
   }
 };
 
-/// y = max(0, x W^T + b); extents as for linear_op. What the rectifier sees is not kept: y tells where it was positive.
-struct linear_relu_op {
-  static constexpr const char* name = "linear_relu";
+/// y = f(x W^T + b), extents as for linear_op; f an elementwise functor whose derivative is a function of its value alone
+/// (relu, sigmoid). What f sees is not kept.
+template <class F>
+struct linear_then_op {
+  static constexpr const char* name = "linear_then";
 
   template <class B, int R>
   static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
     auto made = kernel<linear_op, B>::forward(x, weight, bias);
     tensor<B, R> y = std::move(made.value);
-    y.backend().map(functor::value_of<functor::relu>{}, y.mutable_view(), strided_view<const scalar_of<B>>(y.view()));
+    y.backend().map(functor::value_of<F>{}, y.mutable_view(), strided_view<const scalar_of<B>>(y.view()));
     return op_result{y, std::tuple(std::move(made.residuals), y)};
   }
 
@@ -63,7 +65,7 @@ struct linear_relu_op {
   static auto vjp(const std::tuple<Linear, tensor<B, R>>& residuals, const tensor<B, R>& dy) {
     const auto& [inner, y] = residuals;
     tensor<B, R> slope(y.backend(), y.shape());
-    y.backend().map(functor::unary_pullback<functor::relu>{}, slope.mutable_view(), y.view(), y.view(), dy.view());
+    y.backend().map(functor::unary_pullback<F>{}, slope.mutable_view(), y.view(), y.view(), dy.view());
     return kernel<linear_op, B>::vjp(inner, slope);
   }
 };

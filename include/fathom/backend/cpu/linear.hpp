@@ -1,46 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linear layers of the CPU backend: bias and rectifier while a tile of the product is in cache, gradients added in place.
+// Linear layers of the CPU backend: bias and activation while a tile of the product is in cache, gradients added in
+// place.
 #pragma once
 
 #include <fathom/backend/cpu/handle.hpp>
 #include <fathom/backend/cpu/layer_norm.hpp>
+#include <fathom/backend/cpu/vector_math.hpp>
 #include <fathom/op/linear.hpp>
 
 namespace fathom {
 
 namespace cpu_kernels::detail {
 
-/// c += bias for every row of a tile, rectified where asked; a NaN stays one.
-template <class T, bool Rectified>
+/// An activation on packs: of the value, and the cotangent before it from its result and the cotangent after it.
+template <class F>
+struct activation {
+  static constexpr bool known = false;
+};
+template <>
+struct activation<void> {
+  static constexpr bool known = true;
+  template <class T, int Bytes>
+  static FATHOM_INLINE void apply(pack<T, Bytes>&) {}
+};
+/// A NaN stays one.
+template <>
+struct activation<functor::relu> {
+  static constexpr bool known = true;
+  template <class T, int Bytes>
+  static FATHOM_INLINE void apply(pack<T, Bytes>& x) {
+    x = x <= pack<T, Bytes>{} ? pack<T, Bytes>{} : x;
+  }
+  template <class T, int Bytes>
+  static FATHOM_INLINE void pull(const pack<T, Bytes>& y, pack<T, Bytes>& dy) {
+    dy = y > pack<T, Bytes>{} ? dy : pack<T, Bytes>{};
+  }
+};
+template <>
+struct activation<functor::sigmoid> {
+  static constexpr bool known = true;
+  template <class T, int Bytes>
+  static FATHOM_INLINE void apply(pack<T, Bytes>& x) {
+    sigmoid_in_place<T, Bytes>(x);
+  }
+  template <class T, int Bytes>
+  static FATHOM_INLINE void pull(const pack<T, Bytes>& y, pack<T, Bytes>& dy) {
+    dy *= y * (T(1) - y);
+  }
+};
+
+/// c = f(c + bias) for every row of a tile; bias may be null.
+template <class T, class F>
 struct finish_tile {
   template <int Bytes>
   static FATHOM_INLINE void run(const T* bias, index_t rows, index_t columns, T* c, index_t ldc) {
     constexpr index_t L = pack_size<T, Bytes>;
-    using P = pack<T, Bytes>;
     for (index_t i = 0; i < rows; ++i) {
       T* const line = c + i * ldc;
       index_t j = 0;
       for (; j + L <= columns; j += L) {
-        P value, shift;
+        pack<T, Bytes> value, shift;
         load(value, line + j);
         if (bias != nullptr) {
           load(shift, bias + j);
           value += shift;
         }
-        if constexpr (Rectified) value = value <= P{} ? P{} : value;
+        activation<F>::template apply<T, Bytes>(value);
         store(value, line + j);
       }
       for (; j < columns; ++j) {
-        const T value = bias == nullptr ? line[j] : line[j] + bias[j];
-        line[j] = Rectified && value <= T(0) ? T(0) : value;
+        T value = bias == nullptr ? line[j] : line[j] + bias[j];
+        activation<F>::template apply<T, 0>(value);
+        line[j] = value;
       }
     }
   }
 };
 
-/// slope = y > 0 ? dy : 0 for a band of rows, and its column sums; slope may be dy.
-template <class T>
-struct unrectify_rows {
+/// slope = dy f'(...) for a band of rows of y = f(...), and its column sums; slope may be dy.
+template <class T, class F>
+struct pull_rows {
   template <int Bytes>
   static FATHOM_INLINE void run(index_t rows, index_t columns, const T* y, const T* dy, index_t dy_stride, T* slope,
                                 T* sums) {
@@ -54,7 +93,7 @@ struct unrectify_rows {
         P value, change, sum;
         load(value, value_line + j);
         load(change, from + j);
-        change = value > P{} ? change : P{};
+        activation<F>::template pull<T, Bytes>(value, change);
         store(change, to + j);
         if (i > 0) {
           load(sum, sums + j);
@@ -63,25 +102,27 @@ struct unrectify_rows {
         store(change, sums + j);
       }
       for (; j < columns; ++j) {
-        to[j] = value_line[j] > T(0) ? from[j] : T(0);
-        sums[j] = i > 0 ? sums[j] + to[j] : to[j];
+        T change = from[j];
+        activation<F>::template pull<T, 0>(value_line[j], change);
+        to[j] = change;
+        sums[j] = i > 0 ? sums[j] + change : change;
       }
     }
   }
 };
 
-/// unrectify_rows for all rows; sums [columns] get the column sums, in an order that depends on the extents alone.
-template <class T>
-void unrectify(thread_pool& pool, index_t rows, index_t columns, const T* y, const T* dy, index_t dy_stride, T* slope,
+/// pull_rows for all rows; sums [columns] get the column sums, in an order that depends on the extents alone.
+template <class F, class T>
+void pull_back(thread_pool& pool, index_t rows, index_t columns, const T* y, const T* dy, index_t dy_stride, T* slope,
                T* sums) {
   const index_t band = std::max<index_t>({1, 16384 / std::max<index_t>(columns, 1), (rows + 255) / 256});
   const index_t bands = (rows + band - 1) / band;
   const auto partial = pool.scratch<T>(pool.current_worker(), bands * columns);
   pool.parallel_for(bands, [&](index_t task, int) {
     const index_t first = task * band;
-    run_multiversion<unrectify_rows<T>>(std::min(band, rows - first), columns, y + first * columns,
-                                        dy + first * dy_stride, dy_stride, slope + first * columns,
-                                        partial.data() + task * columns);
+    run_multiversion<pull_rows<T, F>>(std::min(band, rows - first), columns, y + first * columns,
+                                      dy + first * dy_stride, dy_stride, slope + first * columns,
+                                      partial.data() + task * columns);
   });
   run_multiversion<sum_parts<T>>(static_cast<const T*>(partial.data()), bands, columns, columns, sums);
 }
@@ -120,7 +161,7 @@ struct kernel<linear_op, cpu<T>> : linear_op {
 
   template <int R>
   static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
-    return op_result{product<false>(x, weight, bias), residuals_t<R>(x, weight, bias.has_value())};
+    return op_result{product<void>(x, weight, bias), residuals_t<R>(x, weight, bias.has_value())};
   }
 
   template <int R>
@@ -141,8 +182,8 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     if (auto* const sums = bias.target()) add_sums(dy, sums);
   }
 
-  /// x W^T + b, rectified where asked.
-  template <bool Rectified, int R>
+  /// f(x W^T + b), F = void for no f.
+  template <class F, int R>
   static tensor<B, R> product(const tensor<B, R>& x, const tensor<B, 2>& weight,
                               const std::optional<tensor<B, 1>>& bias) {
     check(x, weight, bias);
@@ -156,10 +197,10 @@ struct kernel<linear_op, cpu<T>> : linear_op {
       cpu_kernels::gemm(x.backend().pool(), false, true, m, n, k, T(1), rows.data(), rows.stride(0), w.data(), k, T(0),
                         y.mutable_data(), n, epilogue);
     };
-    if (Rectified || bias) {
+    if (!std::is_void_v<F> || bias) {
       const auto b = bias ? contiguous(*bias) : tensor<B, 1>();
       multiply([values = b.data()](index_t, index_t j, index_t tile_rows, index_t tile_columns, T* c, index_t ldc) {
-        cpu_kernels::run_multiversion<cpu_kernels::detail::finish_tile<T, Rectified>>(
+        cpu_kernels::run_multiversion<cpu_kernels::detail::finish_tile<T, F>>(
             values == nullptr ? values : values + j, tile_rows, tile_columns, c, ldc);
       });
     } else {
@@ -224,8 +265,9 @@ struct kernel<linear_op, cpu<T>> : linear_op {
   }
 };
 
-template <class T>
-struct kernel<linear_relu_op, cpu<T>> : linear_relu_op {
+template <class F, class T>
+  requires cpu_kernels::detail::activation<F>::known
+struct kernel<linear_then_op<F>, cpu<T>> : linear_then_op<F> {
   using B = cpu<T>;
   using linear_kernel = kernel<linear_op, B>;
   template <int R>
@@ -233,7 +275,7 @@ struct kernel<linear_relu_op, cpu<T>> : linear_relu_op {
 
   template <int R>
   static auto forward(const tensor<B, R>& x, const tensor<B, 2>& weight, const std::optional<tensor<B, 1>>& bias) {
-    const auto y = linear_kernel::template product<true>(x, weight, bias);
+    const auto y = linear_kernel::template product<F>(x, weight, bias);
     return op_result{y, residuals_t<R>({x, weight, bias.has_value()}, y)};
   }
 
@@ -257,7 +299,7 @@ struct kernel<linear_relu_op, cpu<T>> : linear_relu_op {
   }
 
  private:
-  /// The cotangent before the rectifier, over dy where that is allowed and nobody else sees it; `sums` gets its column
+  /// The cotangent before the activation, over dy where that is allowed and nobody else sees it; `sums` gets its column
   /// sums.
   template <int R>
   static tensor<B, R> slope(const residuals_t<R>& residuals, const tensor<B, R>& dy, bool over, tensor<B, 1>& sums) {
@@ -266,7 +308,7 @@ struct kernel<linear_relu_op, cpu<T>> : linear_relu_op {
     const auto from = detail::as_rows(dy);
     const bool take_over = over && dy.is_unique() && dy.is_contiguous();
     tensor<B, R> to = take_over ? dy : tensor<B, R>(y.backend(), y.shape());
-    cpu_kernels::detail::unrectify<T>(y.backend().pool(), rows, c, y.data(), from.data(), from.stride(0),
+    cpu_kernels::detail::pull_back<F, T>(y.backend().pool(), rows, c, y.data(), from.data(), from.stride(0),
                                       to.mutable_data(), sums.mutable_data());
     return to;
   }

@@ -55,7 +55,7 @@ struct sample_share {
 
 /// Processes that a launcher (mpirun, srun) says it has started together, this one among them; 1 without a launcher.
 inline int launched_processes() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"})
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"})
     if (const char* const text = std::getenv(name)) return std::atoi(text) > 1 ? std::atoi(text) : 1;
   return 1;
 }

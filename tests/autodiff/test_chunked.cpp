@@ -87,6 +87,24 @@ TEST_CASE("autodiff: chunked inputs may be strided, repeated, or constant") {
   CHECK(live_gradient_nodes() == 0);
 }
 
+TEST_CASE("autodiff: cotangents of chunks meet those that came before, and arguments that are not used get none") {
+  const B b;
+  const auto x = normal<2>(b, {7, 3}, 1), y = normal<2>(b, {7, 3}, 2), factor = normal<2>(b, {1, 3}, 3);
+  const auto first_only = [](const auto& shared, const auto& p, const auto&) { return square(p) * shared; };
+  const auto both = [](const auto& shared, const auto& p, const auto& q) { return p * q + square(q) * shared; };
+  for (const index_t chunk : {2, 7}) {
+    // y has a cotangent by its own before the chunks of `both` add theirs; x has none; z only what chunks give it.
+    const auto f = [&](const auto& in) {
+      const auto& [u, v, c] = in;
+      const auto z = u * v;
+      const auto a = chunked(both, c, chunk, z, v), d = chunked(first_only, c, chunk, a, z);
+      return probe(d) + probe(v, 5) + probe(chunked(first_only, c, chunk, u, v), 6);
+    };
+    CHECK(gradient_check(f, std::tuple(x, y, factor)) < 1e-6);
+    CHECK(live_gradient_nodes() == 0);
+  }
+}
+
 TEST_CASE("autodiff: chunked keeps no more than inputs and outputs alive") {
   const B b;
   const auto x = normal<2>(b, {64, 32}, 1);

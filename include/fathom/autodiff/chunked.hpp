@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -174,6 +175,7 @@ class chunked_node final : public gradient_node {
     const index_t n = std::get<0>(mapped_).extent(0);
     Shared shared = kept_shared_ ? *kept_shared_ : rewatch<B>(shared_);
     std::size_t next = 0;
+    being_written_ = {};
     for (index_t from = 0; from < n; from += chunk_) {
       const index_t to = std::min(n, from + chunk_);
       if (next < kept_.size() && kept_[next].from == from) {
@@ -215,7 +217,7 @@ class chunked_node final : public gradient_node {
     accumulate(*slot, rows_of(dy, from, to));
     run_backward({node}, release);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (scatter(std::get<I>(mapped_), std::get<I>(rows), from, n), ...);
+      (scatter(std::get<I>(mapped_), std::get<I>(rows), from, n, being_written_[I]), ...);
     }(std::index_sequence_for<Mapped...>{});
   }
 
@@ -229,27 +231,41 @@ class chunked_node final : public gradient_node {
     return x ? std::optional<X>(constant_rows(*x, from, to)) : std::nullopt;
   }
 
-  /// Adds the cotangent of a chunk to that of the whole.
+  /// Adds the cotangent of a chunk to that of the whole. Where the first chunk finds none there, `writing` is set, and all
+  /// of them are written instead of being added to zeros.
   template <int R>
-  void scatter(const tensor<autodiff<B>, R>& whole, const tensor<autodiff<B>, R>& rows, index_t from, index_t n) {
-    if (!whole.node() || rows.slot()->empty()) return;
+  void scatter(const tensor<autodiff<B>, R>& whole, const tensor<autodiff<B>, R>& rows, index_t from, index_t n,
+               bool& writing) {
+    if (!whole.node()) return;
     const auto part = std::exchange(*rows.slot(), tensor<B, R>{});
+    auto& slot = *whole.slot();
     if (rows.extent(0) == n) {
-      accumulate(*whole.slot(), part);
+      if (!part.empty()) accumulate(slot, part);
       return;
     }
-    auto& slot = *whole.slot();
-    if (slot.empty())
-      slot = full<R>(whole.primal().backend(), whole.shape(), scalar_of<B>(0));
-    else if (!slot.is_unique())
+    if (part.empty() && !writing) return;
+    if (slot.empty()) {
+      slot = tensor<B, R>(whole.primal().backend(), whole.shape());
+      if (from > 0) clear(rows_of(slot, 0, from));
+      writing = true;
+    } else if (!slot.is_unique()) {
       slot = clone(slot);
+    }
     auto window = rows_of(slot, from, from + rows.extent(0));
-    slot.backend().map(functor::value_of<functor::add>{}, window.mutable_view(),
-                       strided_view<const scalar_of<B>>(window.view()), part.view());
+    if (part.empty())
+      clear(window);
+    else if (writing)
+      slot.backend().map(copy_value{}, window.mutable_view(), part.view());
+    else
+      add_into(window, part);
   }
   template <class X>
-  void scatter(const std::optional<X>& whole, const std::optional<X>& rows, index_t from, index_t n) {
-    if (whole) scatter(*whole, *rows, from, n);
+  void scatter(const std::optional<X>& whole, const std::optional<X>& rows, index_t from, index_t n, bool& writing) {
+    if (whole) scatter(*whole, *rows, from, n, writing);
+  }
+  template <int R>
+  static void clear(tensor<B, R> x) {
+    x.backend().generate(constant_value<scalar_of<B>>{scalar_of<B>(0)}, x.mutable_view());
   }
 
   static void deliver(Shared& outer, Shared& inner) { tree::for_each_zipped(hand_over<B>{}, outer, inner); }
@@ -258,6 +274,7 @@ class chunked_node final : public gradient_node {
   Shared shared_;
   index_t chunk_;
   std::tuple<Mapped...> mapped_;
+  std::array<bool, sizeof...(Mapped)> being_written_{};
   std::optional<Shared> kept_shared_;
   std::vector<kept_chunk> kept_;
 };

@@ -181,6 +181,12 @@ int main(int argc, char** argv) {
     return app.exit(wrong) == 0 ? 0 : 1;
   }
   try {
+    // Before any work: what it finds in minutes must have a place.
+    if (const auto folder = std::filesystem::path(a.output).parent_path(); !folder.empty()) {
+      std::error_code failed;
+      std::filesystem::create_directories(folder, failed);
+      if (failed) throw fathom::resource_error("cannot make the folder '" + folder.string() + "': " + failed.message());
+    }
     return dial(std::move(a));
   } catch (const fathom::resource_error& problem) {
     std::fprintf(stderr, "depth_dial: %s\n", problem.what());

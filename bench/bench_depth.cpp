@@ -196,8 +196,7 @@ bool compact_memory() {
   }();
   train::sample_draw crop;
   crop.length = 64;
-  const auto sample =
-      train::make_sample(train::read_chains(FATHOM_SOURCE_DIR "/examples/data/chains").front(), crop);
+  const auto sample = train::make_sample(train::read_chains(FATHOM_SOURCE_DIR "/examples/data/chains").front(), crop);
   const auto in = upload(processor(), sample.query, sample.passes.front());
   const masks<B> mask{in.msa_mask, unsqueeze(in.seq_mask, 1) * unsqueeze(in.seq_mask, 0)};
   const auto y0 = model.embed(in, model.nothing_recycled(processor(), crop.length));

@@ -8,21 +8,26 @@
 std::optional<int> parse_arguments(int argc, char** argv, fold_arguments& a) {
   CLI::App app{"Folds a protein from an alignment with a continuous-depth Evoformer."};
   app.footer(
-      "Writes ranked_0.pdb, ranked_0.cif, plddt.json, pae.json (where the model predicts aligned errors), summary.json\n"
+      "Writes ranked_0.pdb, ranked_0.cif, plddt.json, pae.json (where the model predicts aligned errors), "
+      "summary.json\n"
       "and report.html, which any browser shows without a network, into the output folder.\n"
       "Exit codes: 0 done, 1 wrong command line, 2 bad input, 3 numerical failure, 4 resources, 130 interrupted.");
-  app.add_option("target", a.target,
-                 "alignment: a3m, Stockholm or FASTA, gzip too (default: examples/data/1a3a.a3m); with --check also PDB or "
-                 "mmCIF");
-  app.add_option("--model", a.model,
-                 "weights (safetensors or npz; default: the shipped model, or, with --dims alone, drawn from the seed;\n"
-                 "FATHOM_DEFAULT_MODEL stands for another shipped one)");
+  app.add_option(
+      "target", a.target,
+      "alignment: a3m, Stockholm or FASTA, gzip too (default: examples/data/1a3a.a3m); with --check also PDB or "
+      "mmCIF");
+  app.add_option(
+      "--model", a.model,
+      "weights (safetensors or npz; default: the shipped model, or, with --dims alone, drawn from the seed;\n"
+      "FATHOM_DEFAULT_MODEL stands for another shipped one)");
   app.add_option("--dims", a.dims, "sizes of the model: alphafold2, small or compact (default: what the weights say)")
       ->check(CLI::IsMember({"alphafold2", "small", "compact"}));
-  app.add_option("--solver", a.solver, "ODE method (default: what the weights say, or rk4): " + fathom::known_solvers());
+  app.add_option("--solver", a.solver,
+                 "ODE method (default: what the weights say, or rk4): " + fathom::known_solvers());
   auto* steps = app.add_option("--steps", a.steps, "fixed steps of the solver (default: what the weights say, or 2)")
                     ->check(CLI::PositiveNumber);
-  auto* rtol = app.add_option("--rtol", a.rtol, "adaptive steps to this relative tolerance")->check(CLI::PositiveNumber);
+  auto* rtol =
+      app.add_option("--rtol", a.rtol, "adaptive steps to this relative tolerance")->check(CLI::PositiveNumber);
   app.add_option("--atol", a.atol, "absolute tolerance of adaptive steps (default: rtol / 100)")
       ->check(CLI::PositiveNumber)
       ->needs(rtol);

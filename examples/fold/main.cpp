@@ -50,16 +50,17 @@ int fold(fold_arguments arguments) {
   std::fprintf(stderr, "fold: %s\n", arguments.described.c_str());
   // Everything that can be wrong with the input shows before the work begins.
   const auto alignment = fathom::io::read_alignment(arguments.target);
-  const auto query = fathom::featurize(alignment, {.seed = arguments.seed,
-                                                   .clusters = *arguments.clusters,
-                                                   .extra = *arguments.extra});
+  const auto query = fathom::featurize(
+      alignment, {.seed = arguments.seed, .clusters = *arguments.clusters, .extra = *arguments.extra});
   std::optional<fathom::io::protein> reference;
   if (!arguments.reference.empty()) {
     reference = fathom::io::read_structure(arguments.reference);
     pair_residues(query.sequence(), reference->sequence());
   }
   const bool large = arguments.dims == "alphafold2", compact = arguments.dims == "compact";
-  const std::int64_t needed = (large ? estimate_alphafold2 : compact ? estimate_compact : estimate_small)(arguments, query);
+  const std::int64_t needed = (large     ? estimate_alphafold2
+                               : compact ? estimate_compact
+                                         : estimate_small)(arguments, query);
   std::fprintf(stderr, "fold: %s, %td residues, %zu sequences; about %s of memory\n", arguments.target.c_str(),
                static_cast<std::ptrdiff_t>(query.sequence().size()), alignment.rows.size(), megabytes(needed).c_str());
   if (arguments.memory > 0 && needed > static_cast<std::int64_t>(arguments.memory))
@@ -70,7 +71,9 @@ int fold(fold_arguments arguments) {
   fold_outcome outcome;
   {
     progress_bar bar;
-    outcome = (large ? run_alphafold2 : compact ? run_compact : run_small)(arguments, query, [&](const fathom::fold_progress& p) {
+    outcome = (large     ? run_alphafold2
+               : compact ? run_compact
+                         : run_small)(arguments, query, [&](const fathom::fold_progress& p) {
       if (stop) throw interruption{};
       bar(p);
     });

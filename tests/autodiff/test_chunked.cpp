@@ -115,9 +115,9 @@ TEST_CASE("autodiff: chunked keeps no more than inputs and outputs alive") {
   };
   const auto bytes_kept = [&](index_t chunk) {
     const auto before = memory_counter::current();
-    const auto [value, pullback] =
-        vjp(b, [&](const auto& w, const auto& n, const auto& rows) { return chunked(mlp, std::tuple(w, n), chunk, rows); },
-            wide, narrow, x);
+    const auto [value, pullback] = vjp(
+        b, [&](const auto& w, const auto& n, const auto& rows) { return chunked(mlp, std::tuple(w, n), chunk, rows); },
+        wide, narrow, x);
     return memory_counter::current() - before;
   };
   const std::int64_t state = 64 * 32 * 8, hidden = 64 * 512 * 8;
@@ -127,7 +127,8 @@ TEST_CASE("autodiff: chunked keeps no more than inputs and outputs alive") {
   const auto plain = [&] {
     const auto before = memory_counter::current();
     const auto [value, pullback] = vjp(
-        b, [&](const auto& w, const auto& n, const auto& rows) { return mlp(std::tuple(w, n), rows); }, wide, narrow, x);
+        b, [&](const auto& w, const auto& n, const auto& rows) { return mlp(std::tuple(w, n), rows); }, wide, narrow,
+        x);
     return memory_counter::current() - before;
   }();
   CHECK(plain > hidden);

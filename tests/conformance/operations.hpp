@@ -31,8 +31,8 @@ void unary(records& all, const maker<B>& make, const std::array<index_t, R>& e, 
                            make.template real<static_cast<int>(R)>(e, 41, low, high), f);
 }
 template <class F, class B, std::size_t Ra, std::size_t Rb>
-void binary(records& all, const maker<B>& make, const std::array<index_t, Ra>& ea,
-            const std::array<index_t, Rb>& eb, const F& f) {
+void binary(records& all, const maker<B>& make, const std::array<index_t, Ra>& ea, const std::array<index_t, Rb>& eb,
+            const F& f) {
   run<fathom::binary_op<F>>(all, fathom::to_string_extents(ea) + " " + fathom::to_string_extents(eb), make,
                             make.template real<static_cast<int>(Ra)>(ea, 42),
                             make.template real<static_cast<int>(Rb)>(eb, 43, 0.5, 2), f);
@@ -127,9 +127,9 @@ void reduction_cases(records& all, const maker<B>& make) {
       run<fathom::sum_binary_op<functor::squared_difference>>(all, "sum " + name, make, a, b, axis,
                                                               functor::squared_difference{});
     }
-  run<fathom::sum_binary_op<functor::squared_difference>>(
-      all, "distances", make, make.template real<3>({6, 1, 3}, 73), make.template real<3>({1, 9, 3}, 74), 2,
-      functor::squared_difference{});
+  run<fathom::sum_binary_op<functor::squared_difference>>(all, "distances", make, make.template real<3>({6, 1, 3}, 73),
+                                                          make.template real<3>({1, 9, 3}, 74), 2,
+                                                          functor::squared_difference{});
   record r{"sum, mean and mean_square of everything", {}};
   const auto x = make.template real<3>({7, 11, 13}, 75, 0, 1);
   r.add(fathom::sum(x));
@@ -143,8 +143,8 @@ void product_cases(records& all, const maker<B>& make) {
   struct shapes {
     extents<3> a, b;
   };
-  const shapes cases[] = {{{1, 1, 1}, {1, 1, 1}},  {{2, 5, 3}, {2, 3, 7}},      {{1, 33, 17}, {4, 17, 9}},
-                          {{3, 8, 1}, {1, 1, 31}}, {{2, 6, 0}, {2, 0, 4}},      {{2, 0, 3}, {2, 3, 4}},
+  const shapes cases[] = {{{1, 1, 1}, {1, 1, 1}},   {{2, 5, 3}, {2, 3, 7}},       {{1, 33, 17}, {4, 17, 9}},
+                          {{3, 8, 1}, {1, 1, 31}},  {{2, 6, 0}, {2, 0, 4}},       {{2, 0, 3}, {2, 3, 4}},
                           {{1, 1, 64}, {1, 64, 1}}, {{1, 67, 129}, {1, 129, 70}}, {{11, 4, 5}, {11, 5, 4}}};
   for (const auto& c : cases)
     run<fathom::matmul_op>(all, fathom::to_string_extents(c.a) + " " + fathom::to_string_extents(c.b), make,
@@ -160,8 +160,7 @@ void product_cases(records& all, const maker<B>& make) {
     const auto w = make.template real<2>({c.c_out, c.x[2]}, 86);
     const auto bias = make.template real<1>({c.c_out}, 87);
     run<fathom::linear_op>(all, fathom::to_string_extents(c.x) + " with bias", make, x, w, std::optional(bias));
-    run<fathom::linear_op>(all, fathom::to_string_extents(c.x) + " without", make, x, w,
-                           std::optional<tensor<B, 1>>());
+    run<fathom::linear_op>(all, fathom::to_string_extents(c.x) + " without", make, x, w, std::optional<tensor<B, 1>>());
   }
   const auto wide = make.template real<3>({4, 37, 33}, 91);
   const auto weight = make.template real<2>({65, 33}, 92);
@@ -169,15 +168,16 @@ void product_cases(records& all, const maker<B>& make) {
   run<fathom::linear_then_op<functor::relu>>(all, "with bias", make, wide, weight, bias);
   run<fathom::linear_then_op<functor::relu>>(all, "without", make, wide, weight, std::optional<tensor<B, 1>>());
   run<fathom::linear_then_op<functor::sigmoid>>(all, "with bias", make, wide, weight, bias);
-  run<fathom::linear_then_op<functor::relu>>(all, "of nothing", make, make.template real<3>({2, 0, 33}, 94), weight, bias);
+  run<fathom::linear_then_op<functor::relu>>(all, "of nothing", make, make.template real<3>({2, 0, 33}, 94), weight,
+                                             bias);
   run<fathom::linear_op>(all, "of a vector", make, make.template real<1>({9}, 88), make.template real<2>({5, 9}, 89),
                          std::optional(make.template real<1>({5}, 90)));
 }
 
 template <class B>
 void normalisation_cases(records& all, const maker<B>& make) {
-  for (const extents<3>& e : {extents<3>{3, 5, 7}, extents<3>{1, 1, 1}, extents<3>{2, 0, 3}, extents<3>{1, 1, 129},
-                              extents<3>{4, 33, 64}}) {
+  for (const extents<3>& e :
+       {extents<3>{3, 5, 7}, extents<3>{1, 1, 1}, extents<3>{2, 0, 3}, extents<3>{1, 1, 129}, extents<3>{4, 33, 64}}) {
     run<fathom::softmax_op>(all, fathom::to_string_extents(e), make, make.template real<3>(e, 101, -4, 4));
     if (e[2] > 1)  // one channel: the gradient is rounding noise times 1 / sqrt(eps)
       run<fathom::layer_norm_op>(all, fathom::to_string_extents(e), make, make.template real<3>(e, 102, -1, 3),
@@ -223,7 +223,8 @@ void pair_cases(records& all, const maker<B>& make) {
   struct shapes {
     index_t i, j, k, c;
   };
-  for (const shapes& e : {shapes{1, 1, 1, 1}, shapes{5, 7, 4, 3}, shapes{19, 18, 17, 33}, shapes{3, 0, 4, 2}, shapes{3, 4, 0, 2}}) {
+  for (const shapes& e :
+       {shapes{1, 1, 1, 1}, shapes{5, 7, 4, 3}, shapes{19, 18, 17, 33}, shapes{3, 0, 4, 2}, shapes{3, 4, 0, 2}}) {
     const std::string name = fathom::to_string_extents(extents<4>{e.i, e.j, e.k, e.c});
     run<fathom::triangle_op>(all, name, make, make.template real<3>({e.i, e.k, e.c}, 141),
                              make.template real<3>({e.j, e.k, e.c}, 142));

@@ -72,8 +72,7 @@ std::string write(const fs::path& path, const std::string& text) {
 }
 
 const std::string quick = "--dims small --clusters 8 --extra 8 --recycles 1 --solver euler --steps 1 --threads 2 ";
-const std::string alignment =
-    ">query\nMKVLAXGWYRHE\n>one\nMKVLA-GWYRHD\n>two\nMRVLAaGGWY-HE\n>three\nMKILASGWFRHE\n";
+const std::string alignment = ">query\nMKVLAXGWYRHE\n>one\nMKVLA-GWYRHD\n>two\nMRVLAaGGWY-HE\n>three\nMKILASGWFRHE\n";
 
 }  // namespace
 
@@ -85,7 +84,8 @@ TEST_CASE("model: fold writes a structure and a summary that agree with each oth
   INFO(r.text);
   REQUIRE(r.code == 0);
   // No pae.json: this model has no head for aligned errors, and the summary says so.
-  CHECK(files_in(out) == std::set<std::string>{"plddt.json", "ranked_0.cif", "ranked_0.pdb", "report.html", "summary.json"});
+  CHECK(files_in(out) ==
+        std::set<std::string>{"plddt.json", "ranked_0.cif", "ranked_0.pdb", "report.html", "summary.json"});
   CHECK(r.text.find("means nothing") != std::string::npos);
 
   const auto summary = nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
@@ -103,7 +103,8 @@ TEST_CASE("model: fold writes a structure and a summary that agree with each oth
     CHECK(report.missing_atoms == 0);
     CHECK(report.within(0.02, 2.0));
     // X is written as UNK with N CA C O.
-    for (int column = 0; column < fathom::atom37_count; ++column) CHECK(chain.has(5, column) == (column < 3 || column == 4));
+    for (int column = 0; column < fathom::atom37_count; ++column)
+      CHECK(chain.has(5, column) == (column < 3 || column == 4));
   }
 }
 
@@ -132,7 +133,8 @@ TEST_CASE("model: fold's report holds what the other files say, with the steps o
   const auto& predicted = shown["predicted"]["ca"];
   REQUIRE(predicted.size() == 145);
   const auto point = [&](std::size_t i) {
-    return fathom::metrics::point{predicted[i][0].get<double>(), predicted[i][1].get<double>(), predicted[i][2].get<double>()};
+    return fathom::metrics::point{predicted[i][0].get<double>(), predicted[i][1].get<double>(),
+                                  predicted[i][2].get<double>()};
   };
   for (std::size_t i = 0; i + 7 < 145; i += 5)
     CHECK(fathom::metrics::distance(point(i), point(i + 7)) ==
@@ -159,8 +161,7 @@ TEST_CASE("model: fold takes the shipped model where nothing else is asked for, 
   const auto shipped = at.path / "shipped.safetensors";
   using B = fathom::cpu<float>;
   fathom::io::save(
-      shipped,
-      fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5}),
+      shipped, fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5}),
       {{"model", "compact_fold_model"}, {"depth", "continuous"}, {"config.solvers", "heun:2,rk4:1"}, {"step", "1234"}});
   const auto summary_of = [](const fs::path& out) {
     return nlohmann::json::parse(fathom::io::read_text(out / "summary.json"));
@@ -185,8 +186,8 @@ TEST_CASE("model: fold takes the shipped model where nothing else is asked for, 
         std::string::npos);
 
   // Asked for by name it is the same model, and the other options still win.
-  const auto named = fold(target + " --model " + shipped.string() + " --steps 3 --threads 2 -o " +
-                          (at.path / "named").string());
+  const auto named =
+      fold(target + " --model " + shipped.string() + " --steps 3 --threads 2 -o " + (at.path / "named").string());
   INFO(named.text);
   REQUIRE(named.code == 0);
   CHECK(named.text.find("fold: shipped.safetensors of compact dims, trained for 1234 steps\n") != std::string::npos);

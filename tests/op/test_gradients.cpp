@@ -151,8 +151,9 @@ TEST_CASE_TEMPLATE("op: gradients of linear maps and layer norm", B, BACKENDS) {
   const B b;
   const auto x = normal<3>(b, {2, 3, 4}, 1);
   const auto weight = normal<2>(b, {5, 4}, 2);
-  CHECK(check([](const auto& a, const auto& w, const auto& bias) { return apply<linear_op>(a, w, std::optional(bias)); },
-              x, weight, normal<1>(b, {5}, 3)) < bound);
+  CHECK(
+      check([](const auto& a, const auto& w, const auto& bias) { return apply<linear_op>(a, w, std::optional(bias)); },
+            x, weight, normal<1>(b, {5}, 3)) < bound);
   CHECK(check(
             [](const auto& a, const auto& w) {
               using A = typename std::remove_cvref_t<decltype(w)>::backend_type;
@@ -162,9 +163,9 @@ TEST_CASE_TEMPLATE("op: gradients of linear maps and layer norm", B, BACKENDS) {
   CHECK(check([](const auto& a, const auto& w, const auto& bias) { return apply<layer_norm_op>(a, w, bias, 1e-5); }, x,
               normal<1>(b, {4}, 2), normal<1>(b, {4}, 3)) < bound);
   // Rows that are columns of the storage.
-  CHECK(check([](const auto& a, const auto& w, const auto& bias) {
-          return apply<layer_norm_op>(transpose(a, 0, 1), w, bias, 1e-5);
-        }, x, normal<1>(b, {4}, 2), normal<1>(b, {4}, 3)) < bound);
+  CHECK(check([](const auto& a, const auto& w,
+                 const auto& bias) { return apply<layer_norm_op>(transpose(a, 0, 1), w, bias, 1e-5); },
+              x, normal<1>(b, {4}, 2), normal<1>(b, {4}, 3)) < bound);
 }
 
 TEST_CASE_TEMPLATE("op: gradients of linear maps with an activation", B, BACKENDS) {
@@ -206,11 +207,9 @@ TEST_CASE_TEMPLATE("op: gradients of linear maps that share arguments, or see co
   const auto map = [](const auto& a, const auto& w, const auto& shift) {
     return apply<linear_op>(a, w, std::optional(shift));
   };
-  CHECK(check(
-            [&](const auto& a, const auto& w, const auto& shift) {
-              return map(a, w, shift) * 0.5 + square(map(map(a, w, shift), w, shift)) + a;
-            },
-            x, weight, bias) < bound);
+  CHECK(check([&](const auto& a, const auto& w,
+                  const auto& shift) { return map(a, w, shift) * 0.5 + square(map(map(a, w, shift), w, shift)) + a; },
+              x, weight, bias) < bound);
   const auto of = [&](const auto& like, const auto& value) { return constant(like.backend(), value); };
   CHECK(check([&](const auto& a) { return map(a, of(a, weight), of(a, bias)); }, x) < bound);
   CHECK(check([&](const auto& w) { return map(of(w, x), w, of(w, bias)); }, weight) < bound);
@@ -232,21 +231,23 @@ TEST_CASE_TEMPLATE("op: gradients of attention with and without biases and gate"
     using A = typename std::remove_cvref_t<decltype(q_)>::backend_type;
     return attention<A>(q_, k_, v_, kb, pb, g, heads);
   };
-  CHECK(check([&](const auto& q_, const auto& k_, const auto& v_) {
-          return run(q_, k_, v_, std::nullopt, std::nullopt, std::nullopt);
-        }, q, k, v) < bound);
-  CHECK(check([&](const auto& q_, const auto& k_, const auto& v_, const auto& kb) {
-          return run(q_, k_, v_, kb, std::nullopt, std::nullopt);
-        }, q, k, v, key_bias) < bound);
-  CHECK(check([&](const auto& q_, const auto& k_, const auto& v_, const auto& kb, const auto& pb, const auto& g) {
-          return run(q_, k_, v_, kb, pb, g);
-        }, q, k, v, key_bias, pair_bias, gate_logits) < bound);
+  CHECK(check([&](const auto& q_, const auto& k_,
+                  const auto& v_) { return run(q_, k_, v_, std::nullopt, std::nullopt, std::nullopt); },
+              q, k, v) < bound);
+  CHECK(check([&](const auto& q_, const auto& k_, const auto& v_,
+                  const auto& kb) { return run(q_, k_, v_, kb, std::nullopt, std::nullopt); },
+              q, k, v, key_bias) < bound);
+  CHECK(check([&](const auto& q_, const auto& k_, const auto& v_, const auto& kb, const auto& pb,
+                  const auto& g) { return run(q_, k_, v_, kb, pb, g); },
+              q, k, v, key_bias, pair_bias, gate_logits) < bound);
   // A bias that is a permuted view, as the pair representation gives it, and slices of one projection.
-  CHECK(check([&](const auto& all, const auto& pb) {
-          using A = typename std::remove_cvref_t<decltype(all)>::backend_type;
-          return attention<A>(slice(all, 2, 0, 6), slice(all, 2, 6, 12), slice(all, 2, 12, 18), std::nullopt,
-                              permute(pb, {2, 0, 1}), slice(all, 2, 18, 24), heads);
-        }, normal<3>(b, {3, 5, 24}, 7), normal<3>(b, {5, 5, 2}, 8)) < bound);
+  CHECK(check(
+            [&](const auto& all, const auto& pb) {
+              using A = typename std::remove_cvref_t<decltype(all)>::backend_type;
+              return attention<A>(slice(all, 2, 0, 6), slice(all, 2, 6, 12), slice(all, 2, 12, 18), std::nullopt,
+                                  permute(pb, {2, 0, 1}), slice(all, 2, 18, 24), heads);
+            },
+            normal<3>(b, {3, 5, 24}, 7), normal<3>(b, {5, 5, 2}, 8)) < bound);
 }
 
 TEST_CASE_TEMPLATE("op: gradients of the triangle contraction", B, BACKENDS) {
@@ -266,9 +267,10 @@ TEST_CASE_TEMPLATE("op: gradients of the outer product", B, BACKENDS) {
   };
   CHECK(check(f, normal<3>(b, {4, 5, 2}, 1), normal<3>(b, {4, 6, 3}, 2), normal<2>(b, {7, 6}, 3), normal<1>(b, {7}, 4),
               normal<2>(b, {5, 6}, 5)) < bound);
-  CHECK(check([&](const auto& ab, const auto& w, const auto& bias, const auto& scale) {
-          return f(slice(ab, 2, 0, 2), slice(ab, 2, 2, 4), w, bias, scale);
-        }, normal<3>(b, {4, 5, 4}, 1), normal<2>(b, {7, 4}, 3), normal<1>(b, {7}, 4), normal<2>(b, {5, 5}, 5)) < bound);
+  CHECK(check([&](const auto& ab, const auto& w, const auto& bias,
+                  const auto& scale) { return f(slice(ab, 2, 0, 2), slice(ab, 2, 2, 4), w, bias, scale); },
+              normal<3>(b, {4, 5, 4}, 1), normal<2>(b, {7, 4}, 3), normal<1>(b, {7}, 4),
+              normal<2>(b, {5, 5}, 5)) < bound);
 }
 
 TEST_CASE_TEMPLATE("op: gradients of gather, whose rows may repeat", B, BACKENDS) {
@@ -281,6 +283,9 @@ TEST_CASE_TEMPLATE("op: gradients of gather, whose rows may repeat", B, BACKENDS
 TEST_CASE_TEMPLATE("op: gradients of dropout", B, BACKENDS) {
   const B b;
   for (const int axis : {-1, 0, 1})
-    CHECK(check([&](const auto& x) { return square(dropout(x, dropout_key{7, 0.4}, axis)); },
-                normal<3>(b, {4, 5, 3}, 1)) < bound);
+    CHECK(check(
+              [&](const auto& x) {
+                return square(dropout(x, dropout_key{7, 0.4}, axis));
+              },
+              normal<3>(b, {4, 5, 3}, 1)) < bound);
 }

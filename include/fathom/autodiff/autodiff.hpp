@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reverse mode as a backend decorator: a tensor of autodiff<B> is a tensor of B plus its place in the gradient graph, and
-// one partial specialisation of kernel records every operation through the operation's own vjp.
+// Reverse mode as a backend decorator: a tensor of autodiff<B> is a tensor of B plus its place in the gradient graph,
+// and one partial specialisation of kernel records every operation through the operation's own vjp.
 #pragma once
 
 #include <memory>
@@ -178,9 +178,7 @@ struct argument<tensor<autodiff<B>, R, T>> {
 template <class Arg>
 struct argument<std::optional<Arg>> {
   using plain = std::optional<std::remove_cvref_t<decltype(argument<Arg>::primal(std::declval<const Arg&>()))>>;
-  static plain primal(const std::optional<Arg>& x) {
-    return x ? plain(argument<Arg>::primal(*x)) : plain();
-  }
+  static plain primal(const std::optional<Arg>& x) { return x ? plain(argument<Arg>::primal(*x)) : plain(); }
   static bool watched(const std::optional<Arg>& x) { return x && argument<Arg>::watched(*x); }
   struct edge {
     std::optional<typename argument<Arg>::edge> inner;
@@ -275,11 +273,11 @@ class op_node final : public gradient_node {
   Value& cotangents() { return cotangents_; }
 
  private:
-  /// A backend's version of an operation may add to the cotangents of the arguments in place (and skip those that nobody
-  /// wants): static void add_gradients(residuals, cotangent, edge of each argument...), an edge being what has target()
-  /// where the argument is a tensor. It may overwrite a cotangent that is unique.
-  static constexpr bool adds_itself = requires(const Residuals& residuals, Value& cotangent,
-                                               const typename argument<Args>::edge&... edges) {
+  /// A backend's version of an operation may add to the cotangents of the arguments in place (and skip those that
+  /// nobody wants): static void add_gradients(residuals, cotangent, edge of each argument...), an edge being what has
+  /// target() where the argument is a tensor. It may overwrite a cotangent that is unique.
+  static constexpr bool adds_itself =
+      requires(const Residuals& residuals, Value& cotangent, const typename argument<Args>::edge&... edges) {
     kernel<Op, B>::add_gradients(residuals, cotangent, edges...);
   };
 
@@ -308,9 +306,8 @@ class op_node final : public gradient_node {
   }
   template <class... X, class... E>
   void complete_all(std::tuple<X...>& xs, const std::tuple<E...>& es) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (complete(std::get<I>(xs), *backend_, std::get<I>(es)), ...);
-    }(std::index_sequence_for<X...>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (complete(std::get<I>(xs), *backend_, std::get<I>(es)), ...); }
+    (std::index_sequence_for<X...>{});
   }
   template <class Gradients, std::size_t... I>
   void deliver(const Gradients& gradients, std::index_sequence<I...>) {
@@ -337,7 +334,8 @@ template <class... X>
 auto recorded(const std::tuple<X...>& values, const std::shared_ptr<gradient_node>& owner, std::tuple<X...>* slots) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     return std::tuple(recorded(std::get<I>(values), owner, slots != nullptr ? &std::get<I>(*slots) : nullptr)...);
-  }(std::index_sequence_for<X...>{});
+  }
+  (std::index_sequence_for<X...>{});
 }
 
 /// A watched leaf with the value x.
@@ -368,8 +366,8 @@ struct watch_leaf {
 
 }  // namespace detail
 
-/// Records any operation: forward on B, residuals kept, vjp on B when the gradient is asked for. A backend's own version
-/// of an operation is picked up in both directions.
+/// Records any operation: forward on B, residuals kept, vjp on B when the gradient is asked for. A backend's own
+/// version of an operation is picked up in both directions.
 template <class Op, class B>
 struct kernel<Op, autodiff<B>> {
   template <class... Args>

@@ -206,8 +206,8 @@ class chunked_node final : public gradient_node {
   };
 
   std::pair<rows_t, tensor<autodiff<B>, Y::rank>> record(const Shared& shared, index_t from, index_t to) const {
-    rows_t rows = std::apply([&](const auto&... x) { return rows_t(rewatch<B>(constant_rows(x, from, to))...); },
-                             mapped_);
+    rows_t rows =
+        std::apply([&](const auto&... x) { return rows_t(rewatch<B>(constant_rows(x, from, to))...); }, mapped_);
     auto y = std::apply([&](const auto&... x) { return f_(shared, x...); }, rows);
     return {std::move(rows), std::move(y)};
   }
@@ -218,7 +218,8 @@ class chunked_node final : public gradient_node {
     run_backward({node}, release);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (scatter(std::get<I>(mapped_), std::get<I>(rows), from, n, being_written_[I]), ...);
-    }(std::index_sequence_for<Mapped...>{});
+    }
+    (std::index_sequence_for<Mapped...>{});
   }
 
   /// The rows of x, still marked as watched.
@@ -231,8 +232,8 @@ class chunked_node final : public gradient_node {
     return x ? std::optional<X>(constant_rows(*x, from, to)) : std::nullopt;
   }
 
-  /// Adds the cotangent of a chunk to that of the whole. Where the first chunk finds none there, `writing` is set, and all
-  /// of them are written instead of being added to zeros.
+  /// Adds the cotangent of a chunk to that of the whole. Where the first chunk finds none there, `writing` is set, and
+  /// all of them are written instead of being added to zeros.
   template <int R>
   void scatter(const tensor<autodiff<B>, R>& whole, const tensor<autodiff<B>, R>& rows, index_t from, index_t n,
                bool& writing) {

@@ -18,8 +18,8 @@ namespace fathom {
 /// (m', z') = six residual sub-layers of (m, z); dm/dt = mix_m(t) (m' - m), dz/dt = mix_z(t) (z' - z).
 ///
 /// m += row attention with pair bias, m += column attention with one projection P for queries, keys and values,
-/// m += transition; z += W mean_s(a[s, i] b[s, j]) (channel by channel), z += gated W LN(sum_k a[i, k] b[k, j]) with a and
-/// b behind sigmoids, z += transition. Memory is a few times the state, forward and backward: row-wise work goes in
+/// m += transition; z += W mean_s(a[s, i] b[s, j]) (channel by channel), z += gated W LN(sum_k a[i, k] b[k, j]) with a
+/// and b behind sigmoids, z += transition. Memory is a few times the state, forward and backward: row-wise work goes in
 /// chunks. State: m [s, i, c_m], z [i, j, c_z].
 template <backend B, paper_field_dims D = paper_dims>
 struct evoformer_ode_func {

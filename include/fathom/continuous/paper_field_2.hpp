@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A second field of "Protein Folding with Neural ODEs" (arXiv 2510.16253), there EvoformerODEFunc2: a perceptron stands
-// where each attention and triangle stood; a full outer product couples m to z. Never trained there, kept for comparison.
+// where each attention and triangle stood; a full outer product couples m to z. Never trained there, kept for
+// comparison.
 #pragma once
 
 #include <tuple>
@@ -73,9 +74,8 @@ struct evoformer_ode_func2 {
     msa_pair<B> rate;
     auto z = y.z;
     {
-      const auto from_pairs = chunked(
-          [](const auto& project, const auto& rows) { return mean(project(rows), 1); }, pair_to_msa,
-          chunk_rows(n, n * (c_z + c_m)), z);
+      const auto from_pairs = chunked([](const auto& project, const auto& rows) { return mean(project(rows), 1); },
+                                      pair_to_msa, chunk_rows(n, n * (c_z + c_m)), z);
       auto m = y.m;
       m = detail::onto_rows(msa_row_attn, std::move(m)) + from_pairs;
       m = detail::onto_rows(msa_col_attn, std::move(m));

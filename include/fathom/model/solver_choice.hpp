@@ -35,7 +35,8 @@ inline solver_choice solver_named(const std::string& name) {
   bool known = false;
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     ((name == detail::solver_names[I] ? void((found.emplace<I>(), known = true)) : void()), ...);
-  }(std::make_index_sequence<std::variant_size_v<solver_choice>>{});
+  }
+  (std::make_index_sequence<std::variant_size_v<solver_choice>>{});
   if (!known) throw error("solver '" + name + "' is not known; there are " + known_solvers());
   return found;
 }
@@ -47,7 +48,8 @@ inline bool is_adaptive(const solver_choice& solver) {
 }
 
 /// Every method and control for a state, in one place: a program with several models over the same state compiles them
-/// once when it says FATHOM_EXTERN(fathom::chosen_solver<Y>) and in one file FATHOM_INSTANTIATE(fathom::chosen_solver<Y>).
+/// once when it says FATHOM_EXTERN(fathom::chosen_solver<Y>) and in one file
+/// FATHOM_INSTANTIATE(fathom::chosen_solver<Y>).
 template <class Y>
 struct chosen_solver {
   static ode::solution<Y> solve(const ode::any_field<Y>& field, const Y& y0, ode::interval span,
@@ -65,9 +67,10 @@ ode::solution<Y> chosen_solver<Y>::solve(const ode::any_field<Y>& field, const Y
         if constexpr (ode::fixed_control<std::remove_cvref_t<decltype(c)>> || solver_t::error_order > 0)
           return ode::solve(field, y0, span, s, c, options);
         else
-          throw error("solver '" + name_of(solver) +
-                      "' does not estimate its error: give it a number of steps, or take bosh3, tsit5, dopri5 or dopri8 "
-                      "for adaptive steps");
+          throw error(
+              "solver '" + name_of(solver) +
+              "' does not estimate its error: give it a number of steps, or take bosh3, tsit5, dopri5 or dopri8 "
+              "for adaptive steps");
       },
       solver, control);
 }

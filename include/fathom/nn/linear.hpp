@@ -45,9 +45,7 @@ struct linear {
   }
 
  private:
-  std::optional<tensor<B, 1>> optional_bias() const {
-    return Bias ? std::optional<tensor<B, 1>>(bias) : std::nullopt;
-  }
+  std::optional<tensor<B, 1>> optional_bias() const { return Bias ? std::optional<tensor<B, 1>>(bias) : std::nullopt; }
 };
 
 }  // namespace fathom

@@ -10,8 +10,8 @@
 
 namespace fathom {
 
-/// y = mask (W_2 relu(W_1 LN(x) + b_1) + b_2), the hidden layer N times as wide. Rows are worked on in chunks, so that the
-/// hidden layer never exists for all of them, forward or backward.
+/// y = mask (W_2 relu(W_1 LN(x) + b_1) + b_2), the hidden layer N times as wide. Rows are worked on in chunks, so that
+/// the hidden layer never exists for all of them, forward or backward.
 template <backend B, index_t C, index_t N>
 struct transition {
   using backend_type = B;
@@ -32,9 +32,7 @@ struct transition {
   using rebind = transition<B2, C, N>;
 
   /// x [r, n, C]: the update [r, n, C], unmasked.
-  tensor<B, 3> operator()(const tensor<B, 3>& x) const {
-    return chunked(plain_rows, *this, rows_at_a_time(x), x);
-  }
+  tensor<B, 3> operator()(const tensor<B, 3>& x) const { return chunked(plain_rows, *this, rows_at_a_time(x), x); }
   /// x [r, n, C], mask [r, n]: the update [r, n, C].
   tensor<B, 3> operator()(const tensor<B, 3>& x, const tensor<B, 2>& mask) const {
     return chunked(masked_rows, *this, rows_at_a_time(x), x, mask);
@@ -49,9 +47,7 @@ struct transition {
     return chunked_onto(masked_rows, *this, rows, std::move(x), mask);
   }
   /// With a leading batch axis.
-  tensor<B, 4> operator()(const tensor<B, 4>& x, const tensor<B, 3>& mask) const {
-    return batched(*this, x, mask);
-  }
+  tensor<B, 4> operator()(const tensor<B, 4>& x, const tensor<B, 3>& mask) const { return batched(*this, x, mask); }
 
   /// One chunk.
   tensor<B, 3> rows_update(const tensor<B, 3>& x) const { return linear_2(linear_1.rectified(layer_norm(x))); }

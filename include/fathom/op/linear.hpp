@@ -27,8 +27,8 @@ struct linear_op {
     const auto rows = detail::reshaped<2>(x, {x.size() / (c_in > 0 ? c_in : 1), c_in});
     auto y = detail::product(rows, detail::transposed(weight));
     if (bias)
-      x.backend().map(functor::value_of<functor::add>{}, y.mutable_view(),
-                      strided_view<const scalar_of<B>>(y.view()), detail::broadcast_to_view(bias->view(), y.shape()));
+      x.backend().map(functor::value_of<functor::add>{}, y.mutable_view(), strided_view<const scalar_of<B>>(y.view()),
+                      detail::broadcast_to_view(bias->view(), y.shape()));
     return op_result{detail::reshaped<R>(y, e), std::tuple(x, weight, bias.has_value())};
   }
 
@@ -47,8 +47,8 @@ struct linear_op {
   }
 };
 
-/// y = f(x W^T + b), extents as for linear_op; f an elementwise functor whose derivative is a function of its value alone
-/// (relu, sigmoid). What f sees is not kept.
+/// y = f(x W^T + b), extents as for linear_op; f an elementwise functor whose derivative is a function of its value
+/// alone (relu, sigmoid). What f sees is not kept.
 template <class F>
 struct linear_then_op {
   static constexpr const char* name = "linear_then";

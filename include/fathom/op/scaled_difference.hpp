@@ -46,8 +46,8 @@ struct scaled_difference_op {
   }
 };
 
-/// factor (a - b). On a plain backend the result takes over the storage of a where nobody else holds it: hand it over by
-/// std::move.
+/// factor (a - b). On a plain backend the result takes over the storage of a where nobody else holds it: hand it over
+/// by std::move.
 template <class B, int R>
 tensor<B, R> scaled_difference(tensor<B, R> a, const tensor<B, R>& b, const tensor<B, 1>& factor) {
   if constexpr (plain_backend<B>) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Group 08: small end-to-end models: three cycles, with and without templates, all heads, all losses, and the gradient of
-// the last cycle.
+// Group 08: small end-to-end models: three cycles, with and without templates, all heads, all losses, and the gradient
+// of the last cycle.
 #include <doctest/doctest.h>
 
 #include <optional>
@@ -70,9 +70,8 @@ small_alphafold<typename Run::backend_type> read_model(Run& run, const nlohmann:
   model.recycling_embedder.options = {recycling.at("min_bin"), recycling.at("max_bin")};
   if (model.template_embedder) {
     const auto& t = of.at("template");
-    model.template_embedder->template_pair_embedder.options = {t.at("distogram").at("min_bin"),
-                                                               t.at("distogram").at("max_bin"), t.at("eps"),
-                                                               t.at("use_unit_vector")};
+    model.template_embedder->template_pair_embedder.options = {
+        t.at("distogram").at("min_bin"), t.at("distogram").at("max_bin"), t.at("eps"), t.at("use_unit_vector")};
     model.template_embedder->template_pair_stack.set_options(
         {t.at("template_pair_stack").at("tri_mul_first").template get<bool>(), mask_trans});
     model.template_embedder->template_pointwise_att.options.inf = t.at("template_pointwise_attention").at("inf");
@@ -192,7 +191,8 @@ void check_last(Run& run, const alphafold_pass<B>& got, index_t clusters) {
     run.output("tm_logits", *heads.tm);
     run.output("ptm_score", predicted_tm(*heads.tm));
     run.output("predicted_aligned_error", predicted_aligned_error(*heads.tm));
-    run.values("out.max_predicted_aligned_error", host_tensor<double>({}, std::vector<double>{max_predicted_aligned_error()}));
+    run.values("out.max_predicted_aligned_error",
+               host_tensor<double>({}, std::vector<double>{max_predicted_aligned_error()}));
   }
   const auto stacked = [&](const char* name, const auto& member) {
     std::vector<std::remove_cvref_t<decltype(member(got.structure.last()))>> parts;
@@ -229,9 +229,7 @@ struct model_case {
       const auto in = read_inputs(run, cycle);
       const std::string at = std::to_string(cycle) + ".";
       const auto observe = [&](const std::string& name, const auto& value) {
-        const auto check = [&](const std::string& key, const auto& got) {
-          run.values("out" + at + key, to_host(got));
-        };
+        const auto check = [&](const std::string& key, const auto& got) { run.values("out" + at + key, to_host(got)); };
         using V = std::remove_cvref_t<decltype(value)>;
         if constexpr (std::is_same_v<V, template_embedding<B>>) {
           check("template_embedder.template_pair_embedding", value.pair);
@@ -254,11 +252,10 @@ struct model_case {
       before = model.recycle(got, in);
     }
     // Known from the residue types and atoms, or of inputs that were made from them.
-    for (const char* key :
-         {"in.alt_torsion_angles_sin_cos", "in.torsion_angles_sin_cos", "in.torsion_angles_mask", "in.seq_length",
-          "in.backbone_rigid_mask", "in.backbone_rigid_tensor", "in.between_segment_residues",
-          "in.residx_atom14_to_atom37", "in.residx_atom37_to_atom14", "in.rigidgroups_group_exists",
-          "in.rigidgroups_group_is_ambiguous"})
+    for (const char* key : {"in.alt_torsion_angles_sin_cos", "in.torsion_angles_sin_cos", "in.torsion_angles_mask",
+                            "in.seq_length", "in.backbone_rigid_mask", "in.backbone_rigid_tensor",
+                            "in.between_segment_residues", "in.residx_atom14_to_atom37", "in.residx_atom37_to_atom14",
+                            "in.rigidgroups_group_exists", "in.rigidgroups_group_is_ambiguous"})
       run.ignore(key);
     if (!templates) run.ignore_all("in.template_");
   }
@@ -286,11 +283,11 @@ struct model_case {
     run.output("renamed.alt_naming_is_better", renamed.alt_is_better);
     run.output("renamed.renamed_atom14_gt_exists", renamed.positions_exist);
     run.output("renamed.renamed_atom14_gt_positions", renamed.positions);
-    const auto [value, pullback] = vjp(run.backend(), [&](const auto& self) { return std::tuple(f(self)); }, model);
+    const auto [value, pullback] = vjp(
+        run.backend(), [&](const auto& self) { return std::tuple(f(self)); }, model);
     const auto gradients = pullback(std::tuple(full<0>(run.backend(), {}, scalar_of<B>(1))));
-    tree::for_each_named(std::get<0>(gradients), [&](const std::string& path, const auto& leaf) {
-      run.gradient("param." + path, path, leaf);
-    });
+    tree::for_each_named(std::get<0>(gradients),
+                         [&](const std::string& path, const auto& leaf) { run.gradient("param." + path, path, leaf); });
   }
 };
 
@@ -304,7 +301,8 @@ const golden::covers_on<on_cpu> models("08_model", model_case{});
 TEST_CASE("golden: a model without a template embedder refuses templates") {
   using B = cpu<double>;
   const B b;
-  const auto model = initialise(small_alphafold<B>(b, {.evoformer_blocks = 1, .extra_msa_blocks = 1, .templates = false}));
+  const auto model =
+      initialise(small_alphafold<B>(b, {.evoformer_blocks = 1, .extra_msa_blocks = 1, .templates = false}));
   fold_inputs<B> in;
   in.aatype = from_host<1>(b, host_tensor<std::int64_t>({2}, {0, 1}));
   in.residue_index = from_host<1>(b, host_tensor<std::int64_t>({2}, {0, 1}));

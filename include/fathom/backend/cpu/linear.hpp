@@ -200,8 +200,8 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     if (!std::is_void_v<F> || bias) {
       const auto b = bias ? contiguous(*bias) : tensor<B, 1>();
       multiply([values = b.data()](index_t, index_t j, index_t tile_rows, index_t tile_columns, T* c, index_t ldc) {
-        cpu_kernels::run_multiversion<cpu_kernels::detail::finish_tile<T, F>>(
-            values == nullptr ? values : values + j, tile_rows, tile_columns, c, ldc);
+        cpu_kernels::run_multiversion<cpu_kernels::detail::finish_tile<T, F>>(values == nullptr ? values : values + j,
+                                                                              tile_rows, tile_columns, c, ldc);
       });
     } else {
       multiply(cpu_kernels::no_epilogue{});
@@ -221,13 +221,26 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     using operands = cpu_kernels::detail::gemm_operands<T>;
     const auto to_input = [&] {
       const T beta = opened(*dx, x.backend(), x.shape());
-      return operands{false,    false, m,    c_in, c_out, T(1), dy_rows.data(), dy_rows.stride(0),
-                      w.data(), c_in,  beta, dx->mutable_data(), c_in};
+      return operands{false,
+                      false,
+                      m,
+                      c_in,
+                      c_out,
+                      T(1),
+                      dy_rows.data(),
+                      dy_rows.stride(0),
+                      w.data(),
+                      c_in,
+                      beta,
+                      dx->mutable_data(),
+                      c_in};
     };
     const auto to_weight = [&] {
       const T beta = opened(*dw, x.backend(), weight.shape());
-      return operands{true,        false,          c_out, c_in, m, T(1), dy_rows.data(), dy_rows.stride(0),
-                      rows.data(), rows.stride(0), beta,  dw->mutable_data(), c_in};
+      return operands{true,        false,          c_out,          c_in,
+                      m,           T(1),           dy_rows.data(), dy_rows.stride(0),
+                      rows.data(), rows.stride(0), beta,           dw->mutable_data(),
+                      c_in};
     };
     auto& pool = x.backend().pool();
     if (dx != nullptr && dw != nullptr)
@@ -251,7 +264,8 @@ struct kernel<linear_op, cpu<T>> : linear_op {
  private:
   template <int R>
   static void add_sums(const tensor<B, R>& dy, tensor<B, 1>* to) {
-    add_bias(to, detail::reduce_to<B, 1>(dy.backend(), {dy.extent(-1)}, functor::identity{}, detail::as_rows(dy).view()));
+    add_bias(to,
+             detail::reduce_to<B, 1>(dy.backend(), {dy.extent(-1)}, functor::identity{}, detail::as_rows(dy).view()));
   }
   /// Makes a cotangent writable: 0 where its contents are not to be read, 1 where they are to be added to.
   template <int R>
@@ -266,8 +280,7 @@ struct kernel<linear_op, cpu<T>> : linear_op {
 };
 
 template <class F, class T>
-  requires cpu_kernels::detail::activation<F>::known
-struct kernel<linear_then_op<F>, cpu<T>> : linear_then_op<F> {
+requires cpu_kernels::detail::activation<F>::known struct kernel<linear_then_op<F>, cpu<T>> : linear_then_op<F> {
   using B = cpu<T>;
   using linear_kernel = kernel<linear_op, B>;
   template <int R>
@@ -309,7 +322,7 @@ struct kernel<linear_then_op<F>, cpu<T>> : linear_then_op<F> {
     const bool take_over = over && dy.is_unique() && dy.is_contiguous();
     tensor<B, R> to = take_over ? dy : tensor<B, R>(y.backend(), y.shape());
     cpu_kernels::detail::pull_back<F, T>(y.backend().pool(), rows, c, y.data(), from.data(), from.stride(0),
-                                      to.mutable_data(), sums.mutable_data());
+                                         to.mutable_data(), sums.mutable_data());
     return to;
   }
 };

@@ -12,8 +12,8 @@ namespace fathom::cpu_kernels {
 
 /// One thread's arena. Blocks taken last are given back first; what was grown stays, and is merged into one block the
 /// next time the arena is empty, so that a repeated computation allocates nothing after its second run. Which task runs
-/// on which thread is a matter of chance: a pool reads peak() and calls reserve(), so that every thread's arena has room
-/// for any task.
+/// on which thread is a matter of chance: a pool reads peak() and calls reserve(), so that every thread's arena has
+/// room for any task.
 class scratch_arena {
  public:
   scratch_arena() = default;

@@ -202,7 +202,6 @@ set(FATHOM_HEADERS
   include/fathom/ode/adjoint_policy.hpp
   include/fathom/ode/adjoint_reversible.hpp
   include/fathom/ode/adjoint_step.hpp
-  include/fathom/ode/any_field.hpp
   include/fathom/ode/autodiff_field.hpp
   include/fathom/ode/backsolve.hpp
   include/fathom/ode/batch.hpp

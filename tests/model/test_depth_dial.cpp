@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program depth_dial from outside: its table, its plot, its solver-swap score, its exit codes.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -19,39 +18,19 @@
 #include <fathom/model/compact_checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/program.hpp"
+
 #ifdef FATHOM_DEPTH_DIAL
 
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "fathom_dial_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
-struct run {
-  int code = -1;
-  std::string text;
-};
+using testing::folder;
+using testing::run;
 
 run dial(const std::string& arguments) {
-  run result;
-  std::FILE* pipe = popen((std::string(FATHOM_DEPTH_DIAL) + " " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) result.text.append(buffer, n);
-  const int status = pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
+  return testing::run_program(std::string(FATHOM_DEPTH_DIAL) + " " + arguments);
 }
 
 /// Rows of the table: for every solver, in order, evaluations, seconds, megabytes and the error of m.
@@ -94,20 +73,6 @@ std::string write_model(const fs::path& path, bool discrete = false) {
       fathom::initialise(fathom::compact_fold_model<B, fathom::compact>(B{}), {.seed = 3, .final_scale = 0.5});
   fathom::io::save(path, model, metadata);
   return path.string();
-}
-
-/// Residues [from, from + n) of the example's structure, as a target.
-void write_target(const fs::path& path, fathom::index_t from, fathom::index_t n) {
-  const auto whole = fathom::io::read_structure(std::string(FATHOM_SOURCE_DIR) + "/examples/data/1a3a.pdb");
-  fathom::io::protein part(n);
-  for (fathom::index_t i = 0; i < n; ++i) {
-    part.aatype[static_cast<std::size_t>(i)] = whole.aatype[static_cast<std::size_t>(from + i)];
-    for (int a = 0; a < fathom::atom37_count; ++a) {
-      part.mask(i, a) = whole.mask(from + i, a);
-      for (fathom::index_t x = 0; x < 3; ++x) part.positions(i, a, x) = whole.positions(from + i, a, x);
-    }
-  }
-  fathom::io::write_pdb(path, part);
 }
 
 }  // namespace
@@ -189,8 +154,8 @@ TEST_CASE("model: depth_dial scores a compact model at every setting, and swaps 
   folder at;
   const auto model = write_model(at.path / "m.safetensors");
   fs::create_directories(at.path / "targets");
-  write_target(at.path / "targets" / "first.pdb", 16, 14);
-  write_target(at.path / "targets" / "second.pdb", 70, 12);
+  fathom::io::write_pdb(at.path / "targets" / "first.pdb", testing::example_piece(16, 14));
+  fathom::io::write_pdb(at.path / "targets" / "second.pdb", testing::example_piece(70, 12));
   const auto plot = at.path / "dial.svg";
   const auto r =
       dial("--model " + model + " --targets " + (at.path / "targets").string() + " --threads 2 -o " + plot.string());

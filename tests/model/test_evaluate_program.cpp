@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program evaluate from outside: what it writes, that threads do not matter, what it refuses.
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -15,53 +14,19 @@
 #include <fathom/model/compact_checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/program.hpp"
+
 #ifdef FATHOM_EVALUATE
 
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "fathom_evaluate_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
-struct run {
-  int code = -1;
-  std::string text;
-};
+using testing::folder;
+using testing::run;
 
 run evaluate(const std::string& arguments) {
-  run result;
-  std::FILE* pipe = popen((std::string(FATHOM_EVALUATE) + " " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) result.text.append(buffer, n);
-  const int status = pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
-
-/// Residues [from, from + n) of the example's structure.
-fathom::io::protein piece(fathom::index_t from, fathom::index_t n) {
-  const auto whole = fathom::io::read_structure(std::string(FATHOM_SOURCE_DIR) + "/examples/data/1a3a.pdb");
-  fathom::io::protein part(n);
-  for (fathom::index_t i = 0; i < n; ++i) {
-    part.aatype[static_cast<std::size_t>(i)] = whole.aatype[static_cast<std::size_t>(from + i)];
-    for (int a = 0; a < fathom::atom37_count; ++a) {
-      part.mask(i, a) = whole.mask(from + i, a);
-      for (fathom::index_t x = 0; x < 3; ++x) part.positions(i, a, x) = whole.positions(from + i, a, x);
-    }
-  }
-  return part;
+  return testing::run_program(std::string(FATHOM_EVALUATE) + " " + arguments);
 }
 
 /// A model that has not learnt anything, but whose every layer does work.
@@ -92,11 +57,11 @@ TEST_CASE("model: evaluate scores a model and its baselines, the same for any nu
   const auto model = write_model(at.path / "m.safetensors");
   fs::create_directories(at.path / "targets");
   fs::create_directories(at.path / "train");
-  fathom::io::write_pdb(at.path / "targets" / "first.pdb", piece(16, 30));
-  fathom::io::write_pdb(at.path / "targets" / "second.pdb", piece(70, 24));
+  fathom::io::write_pdb(at.path / "targets" / "first.pdb", testing::example_piece(16, 30));
+  fathom::io::write_pdb(at.path / "targets" / "second.pdb", testing::example_piece(70, 24));
   // The same structures under other names: the nearest chains are the answers.
-  fathom::io::write_pdb(at.path / "train" / "other_first.pdb", piece(16, 30));
-  fathom::io::write_pdb(at.path / "train" / "other_second.pdb", piece(70, 24));
+  fathom::io::write_pdb(at.path / "train" / "other_first.pdb", testing::example_piece(16, 30));
+  fathom::io::write_pdb(at.path / "train" / "other_second.pdb", testing::example_piece(70, 24));
   const std::string common = "--model " + model + " --targets " + (at.path / "targets").string() + " --train " +
                              (at.path / "train").string() + " --structures";
   nlohmann::json first;
@@ -142,15 +107,15 @@ TEST_CASE("model: evaluate scores a model and its baselines, the same for any nu
 
   // What is written is what was scored.
   const auto chain = fathom::io::read_structure(at.path / "1" / "first.pdb");
-  CHECK(chain.sequence() == piece(16, 30).sequence());
+  CHECK(chain.sequence() == testing::example_piece(16, 30).sequence());
 }
 
 TEST_CASE("model: evaluate takes alignments, solver and passes from the command line") {
   folder at;
   const auto model = write_model(at.path / "m.safetensors");
   fs::create_directories(at.path / "targets");
-  fathom::io::write_pdb(at.path / "targets" / "t.pdb", piece(16, 20));
-  const auto letters = piece(16, 20).sequence();
+  fathom::io::write_pdb(at.path / "targets" / "t.pdb", testing::example_piece(16, 20));
+  const auto letters = testing::example_piece(16, 20).sequence();
   const std::string common = "--model " + model + " --targets " + (at.path / "targets").string() +
                              " --no-baselines --solver midpoint:3 --recycles 0 --clusters 2 --threads 1 ";
   const auto mean = [&](const std::string& more) {
@@ -171,7 +136,7 @@ TEST_CASE("model: evaluate refuses what it cannot use, with a reason") {
   const auto model = write_model(at.path / "m.safetensors");
   fs::create_directories(at.path / "targets");
   fs::create_directories(at.path / "empty");
-  fathom::io::write_pdb(at.path / "targets" / "t.pdb", piece(16, 20));
+  fathom::io::write_pdb(at.path / "targets" / "t.pdb", testing::example_piece(16, 20));
   fathom::io::write_safetensors(at.path / "odd.safetensors",
                                 {fathom::io::named_tensor::own("x", fathom::host_tensor<float>({1}, 1.0f))});
   const std::string targets = " --targets " + (at.path / "targets").string();

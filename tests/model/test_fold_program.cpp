@@ -22,41 +22,21 @@
 #include <fathom/model/compact_checkpoint.hpp>
 #include <nlohmann/json.hpp>
 
+#include "support/program.hpp"
+
 #ifdef FATHOM_FOLD
 
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  fs::path path;
-  folder() {
-    std::string name = (fs::temp_directory_path() / "fathom_fold_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
-struct run {
-  int code = -1;
-  std::string text;
-};
+using testing::folder;
+using testing::run;
 
 /// Runs fold with these arguments and collects what it says. `shipped` stands for the model that ships.
 run fold(const std::string& arguments, const std::string& shipped = "") {
-  run result;
   const std::string environment = shipped.empty() ? "" : "FATHOM_DEFAULT_MODEL=" + shipped + " ";
-  std::FILE* pipe = popen((environment + FATHOM_FOLD + " " + arguments + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) result.text.append(buffer, n);
-  const int status = pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
+  return testing::run_program(environment + FATHOM_FOLD + " " + arguments);
 }
 
 std::set<std::string> files_in(const fs::path& path) {

@@ -2,6 +2,7 @@
 // Solver and step control picked at run time, by value or by name.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -47,18 +48,21 @@ inline bool is_adaptive(const solver_choice& solver) {
   return std::visit([](const auto& s) { return std::remove_cvref_t<decltype(s)>::error_order > 0; }, solver);
 }
 
+/// A field behind one call, so that what is compiled for a state serves every field of it.
+template <class Y>
+using any_field = std::function<void(const typename ode::state_traits<Y>::time_type&, const Y&, Y&)>;
+
 /// Every method and control for a state, in one place: a program with several models over the same state compiles them
 /// once when it says FATHOM_EXTERN(fathom::chosen_solver<Y>) and in one file
 /// FATHOM_INSTANTIATE(fathom::chosen_solver<Y>).
 template <class Y>
 struct chosen_solver {
-  static ode::solution<Y> solve(const ode::any_field<Y>& field, const Y& y0, ode::interval span,
-                                const solver_choice& solver, const control_choice& control,
-                                const ode::options<Y>& options);
+  static ode::solution<Y> solve(const any_field<Y>& field, const Y& y0, ode::interval span, const solver_choice& solver,
+                                const control_choice& control, const ode::options<Y>& options);
 };
 
 template <class Y>
-ode::solution<Y> chosen_solver<Y>::solve(const ode::any_field<Y>& field, const Y& y0, ode::interval span,
+ode::solution<Y> chosen_solver<Y>::solve(const any_field<Y>& field, const Y& y0, ode::interval span,
                                          const solver_choice& solver, const control_choice& control,
                                          const ode::options<Y>& options) {
   return std::visit(
@@ -79,7 +83,13 @@ ode::solution<Y> chosen_solver<Y>::solve(const ode::any_field<Y>& field, const Y
 template <class Field, class Y>
 ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, const solver_choice& solver,
                        const control_choice& control, const ode::options<Y>& options = {}) {
-  return chosen_solver<Y>::solve(ode::any_field<Y>(field), y0, span, solver, control, options);
+  const any_field<Y> call = [&field](const auto& t, const Y& y, Y& dydt) {
+    if constexpr (ode::filling_field<Field, Y>)
+      field(t, y, dydt);
+    else
+      dydt = field(t, y);
+  };
+  return chosen_solver<Y>::solve(call, y0, span, solver, control, options);
 }
 
 }  // namespace fathom

@@ -4,7 +4,6 @@
 
 #include <fathom/ode/adams.hpp>
 #include <fathom/ode/adjoint.hpp>
-#include <fathom/ode/any_field.hpp>
 #include <fathom/ode/backsolve.hpp>
 #include <fathom/ode/batch.hpp>
 #include <fathom/ode/batch_axis.hpp>

@@ -12,6 +12,7 @@
 #include <fathom/loss/lddt.hpp>
 #include <fathom/loss/masked_msa.hpp>
 #include <fathom/loss/rename.hpp>
+#include <fathom/loss/smooth_lddt.hpp>
 #include <fathom/loss/tm.hpp>
 #include <fathom/loss/torsions.hpp>
 #include <fathom/metrics/lddt.hpp>
@@ -99,6 +100,44 @@ TEST_CASE_TEMPLATE("loss: lDDT on a backend is the metric of the host", B, refer
   const auto residue = to_host(scores.residue);
   for (index_t i = 0; i < n; ++i)
     CHECK(residue(i) == doctest::Approx(expected.residue[static_cast<std::size_t>(i)]).epsilon(1e-12));
+}
+
+TEST_CASE_TEMPLATE("loss: smooth lDDT is the mean of its sigmoids over pairs, and differentiable", B, reference<double>,
+                   cpu<double>) {
+  const B b;
+  const index_t n = 23;
+  const auto truth = normal<2>(b, {n, 3}, 1, 7), predicted = truth + normal<2>(b, {n, 3}, 2, 1.2);
+  host_tensor<double> mask({n}, 1.0);
+  mask(3) = mask(17) = 0;
+  const auto p = to_host(predicted), t = to_host(truth);
+  const auto distance = [](const auto& x, index_t i, index_t j) {
+    return std::hypot(x(i, 0) - x(j, 0), x(i, 1) - x(j, 1), x(i, 2) - x(j, 2));
+  };
+  double kept = 0, pairs = 0;
+  for (index_t i = 0; i < n; ++i)
+    for (index_t j = 0; j < n; ++j) {
+      if (i == j || mask(i) * mask(j) == 0 || distance(t, i, j) >= 15) continue;
+      for (const double threshold : {0.5, 1.0, 2.0, 4.0})
+        kept += 0.25 / (1 + std::exp(std::abs(distance(p, i, j) - distance(t, i, j)) - threshold));
+      pairs += 1;
+    }
+  REQUIRE(pairs > 100);
+  REQUIRE(pairs < 21 * 20);
+  const auto present = from_host<1>(b, mask);
+  CHECK(item(loss::smooth_lddt(predicted, truth, present)) == doctest::Approx(1 - kept / pairs).epsilon(1e-9));
+  CHECK(item(loss::smooth_lddt(truth, truth, present)) == doctest::Approx(0.19592).epsilon(1e-4));
+  CHECK(item(loss::smooth_lddt(truth * 100.0, truth, present)) == doctest::Approx(1).epsilon(1e-6));
+  CHECK(item(loss::smooth_lddt(predicted, truth, full<1>(b, {n}, 0.0))) == 1);
+  CHECK(std::isnan(item(loss::smooth_lddt(predicted * NAN, truth, present))));
+
+  const auto f = [&](const auto& x) {
+    const auto& handle = x.backend();
+    return loss::smooth_lddt(x, constant(handle, truth), constant(handle, present));
+  };
+  CHECK(gradient_check(f, predicted) < 1e-6);
+  const auto hidden = to_host(value_and_gradient(f, predicted).second);
+  CHECK(hidden(3, 0) == 0);
+  CHECK(hidden(4, 0) != 0);
 }
 
 TEST_CASE("loss: pLDDT gives gradients to the logits and none to the structure") {

@@ -77,6 +77,7 @@ struct sample {
     said.logits = {normal<2>(b, {n, 50}, 1), normal<3>(b, {n, n, 64}, 2), normal<3>(b, {2, n, 23}, 3),
                    normal<2>(b, {n, 37}, 4), normal<3>(b, {n, n, 64}, 5)};
     options.weights = loss::finetuning_ptm.loss;
+    options.weights.smooth_lddt = 0.5;
   }
   template <class X>
   auto operator()(const X& x) const {
@@ -93,10 +94,11 @@ TEST_CASE_TEMPLATE("loss: the total is the weighted sum of its terms times the r
   const auto result = s(s.said);
   std::map<std::string, double> values;
   for (const auto& [name, value] : result.report()) values[name] = value;
-  REQUIRE(values.size() == 10);
+  REQUIRE(values.size() == 11);
   const double expected = values.at("fape") + values.at("supervised_chi") + 0.3 * values.at("distogram") +
                           2 * values.at("masked_msa") + 0.01 * values.at("plddt_loss") +
-                          0.01 * values.at("experimentally_resolved") + values.at("violation") + 0.1 * values.at("tm");
+                          0.01 * values.at("experimentally_resolved") + values.at("violation") + 0.1 * values.at("tm") +
+                          0.5 * values.at("smooth_lddt");
   CHECK(values.at("unscaled_loss") == doctest::Approx(expected).epsilon(1e-12));
   CHECK(values.at("loss") == doctest::Approx(expected * std::sqrt(7.0)).epsilon(1e-12));
   for (const auto& [name, value] : values) {

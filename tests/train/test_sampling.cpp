@@ -207,11 +207,13 @@ TEST_CASE("train: settings go to text and back; what is unknown or conflicts is 
 }
 
 TEST_CASE("train: loss weights are phases of data") {
-  const auto phases = train::parse_phases("0: fape=1 distogram=0.3; 100: violation=0.5 distogram=0.1");
+  const auto phases = train::parse_phases("0: fape=1 distogram=0.3; 100: violation=0.5 distogram=0.1 smooth_lddt=0.7");
   REQUIRE(phases.size() == 2);
   CHECK(train::weights_at(phases, 0).fape == 1);
   CHECK(train::weights_at(phases, 99).violation == 0);
   CHECK(train::weights_at(phases, 100).violation == 0.5);
+  CHECK(train::weights_at(phases, 99).smooth_lddt == 0);
+  CHECK(train::weights_at(phases, 100).smooth_lddt == 0.7);
   CHECK(train::weights_at(phases, 5000).fape == 1);
   CHECK(train::weights_at(phases, 5000).distogram == 0.1);
   CHECK(train::weights_at(phases, 5000).masked_msa == 0);

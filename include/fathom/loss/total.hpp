@@ -14,6 +14,7 @@
 #include <fathom/loss/lddt.hpp>
 #include <fathom/loss/masked_msa.hpp>
 #include <fathom/loss/rename.hpp>
+#include <fathom/loss/smooth_lddt.hpp>
 #include <fathom/loss/structure_fape.hpp>
 #include <fathom/loss/targets.hpp>
 #include <fathom/loss/tm.hpp>
@@ -34,6 +35,7 @@ struct total_options {
   experimentally_resolved_options experimentally_resolved;
   violation_options violation;
   tm_options tm;
+  smooth_lddt_options smooth_lddt;
   double renaming_eps = 1e-10;
   index_t crop = 256;  ///< the loss grows with sqrt(min(crop, residues))
 };
@@ -135,6 +137,10 @@ total_loss<B> total(const predicted_structure<B>& predicted, const aux_logits<B>
     if (!logits.tm)
       throw error("total loss: the tm term has a weight, but the model has no tm head; set weights.tm to 0");
     return tm(*logits.tm, last.frames.to_rigid(), t.backbone(), t.backbone_mask(), resolution, options.tm);
+  });
+  add("smooth_lddt", w.smooth_lddt, [&] {
+    const auto& ca = last.frames.translation;  // frames stand at CA
+    return smooth_lddt(ca, ca_positions(t.all_atom_positions), ca_mask(t.all_atom_mask), options.smooth_lddt);
   });
   if (factors.empty()) throw error("total loss: every weight is 0; give at least one term a weight");
 

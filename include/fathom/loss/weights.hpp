@@ -19,9 +19,12 @@ struct weights {
   double experimentally_resolved = 0;
   double violation = 0;
   double tm = 0;
+  double smooth_lddt = 0;  ///< of CA atoms; not one of AlphaFold2's terms
 
   constexpr bool operator==(const weights&) const = default;
 };
+/// What a list of terms starts from.
+inline constexpr weights no_terms{.fape = 0, .supervised_chi = 0, .distogram = 0, .masked_msa = 0, .plddt = 0};
 
 /// One phase of training. Samples count examples, not steps; a batch holds `batch` of them.
 struct training_phase {

@@ -167,7 +167,7 @@ inline std::vector<loss_phase> parse_phases(const std::string& text) {
     const auto colon = part.find(':');
     if (colon == std::string::npos) throw wrong("a phase without ':'");
     loss_phase phase;
-    phase.weights = phases.empty() ? loss::weights{0, 0, 0, 0, 0, 0, 0, 0} : phases.back().weights;
+    phase.weights = phases.empty() ? loss::no_terms : phases.back().weights;
     const auto first = part.find_first_not_of(' ');
     detail::read_setting("phases", part.substr(first, colon - first), phase.from);
     if (phases.empty() ? phase.from != 0 : phase.from <= phases.back().from)
@@ -177,7 +177,8 @@ inline std::vector<loss_phase> parse_phases(const std::string& text) {
         {"fape", &w.fape},           {"supervised_chi", &w.supervised_chi},
         {"distogram", &w.distogram}, {"masked_msa", &w.masked_msa},
         {"plddt", &w.plddt},         {"experimentally_resolved", &w.experimentally_resolved},
-        {"violation", &w.violation}, {"tm", &w.tm}};
+        {"violation", &w.violation}, {"tm", &w.tm},
+        {"smooth_lddt", &w.smooth_lddt}};
     std::size_t word = colon + 1;
     while ((word = part.find_first_not_of(' ', word)) != std::string::npos) {
       const auto stop = std::min(part.find(' ', word), part.size());

@@ -137,7 +137,7 @@ TEST_CASE_TEMPLATE("loss: smooth lDDT is the mean of its sigmoids over pairs, an
   CHECK(gradient_check(f, predicted) < 1e-6);
   const auto hidden = to_host(value_and_gradient(f, predicted).second);
   CHECK(hidden(3, 0) == 0);
-  CHECK(hidden(4, 0) != 0);
+  CHECK(hidden(5, 0) != 0);
 }
 
 TEST_CASE("loss: pLDDT gives gradients to the logits and none to the structure") {

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the fused kernels are compared with reference<double> on, the same on the emulator and on a GPU.
+#pragma once
+
+#include "../conformance/support.hpp"
+
+#include <fathom/backend/reference.hpp>
+#include <fathom/op/attention.hpp>
+
+namespace kernel_cases {
+
+using namespace conformance;
+
+/// Largest distances allowed, in units of a tensor's largest value.
+struct limits {
+  double value, gradient;
+};
+inline constexpr limits float_limits{1e-5, 1e-4}, bf16_limits{2e-2, 2e-2};
+
+/// The first value of every record is the result, the others are cotangents.
+inline void compare(const records& got, const records& expected, const limits& most) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t c = 0; c < got.size(); ++c) {
+    CAPTURE(expected[c].name);
+    REQUIRE(got[c].values.size() == expected[c].values.size());
+    for (std::size_t v = 0; v < got[c].values.size(); ++v) {
+      CAPTURE(v);
+      REQUIRE(got[c].values[v].shape == expected[c].values[v].shape);
+      CHECK(distance(got[c].values[v], expected[c].values[v]) <= (v == 0 ? most.value : most.gradient));
+    }
+  }
+}
+
+struct attention_case {
+  index_t batch, queries, keys, heads, channels;
+  bool masked, pair, gated;
+  layout lie;
+};
+/// Below, at and above the tiles (64 queries; 32 or 64 keys), channels of every tile width and none of them.
+inline constexpr attention_case attention_cases[] = {
+    {1, 1, 1, 1, 1, false, false, false, layout::dense},    {2, 5, 7, 3, 8, true, true, true, layout::dense},
+    {2, 64, 64, 1, 16, false, true, false, layout::dense},  {1, 70, 33, 2, 32, true, true, true, layout::dense},
+    {1, 17, 130, 1, 64, true, true, true, layout::dense},   {3, 20, 9, 2, 32, true, false, true, layout::reversed},
+    {2, 9, 40, 2, 8, true, true, true, layout::transposed}, {2, 33, 21, 2, 5, true, true, false, layout::strided}};
+
+template <class B>
+records attention_records(const B& b, const attention_case& c) {
+  const maker<B> make{b, c.lie}, plain{b, layout::dense};
+  records all;
+  const index_t width = c.heads * c.channels;
+  const auto q = make.template real<3>({c.batch, c.queries, width}, 1),
+             k = make.template real<3>({c.batch, c.keys, width}, 2);
+  const auto v = make.template real<3>({c.batch, c.keys, width}, 3);
+  std::optional<tensor<B, 2>> key_bias;
+  std::optional<tensor<B, 3>> pair_bias, gate;
+  if (c.masked) {
+    auto mask = fathom::to_host(plain.template real<2>({c.batch, c.keys}, 4));
+    for (index_t i = 0; i < mask.size(); ++i) {
+      auto& m = mask.data[static_cast<std::size_t>(i)];
+      m = i % c.keys != 0 && m < -0.3 ? typename B::scalar(-1e9) : typename B::scalar(0);
+    }
+    key_bias = fathom::from_host<2>(b, mask);
+  }
+  if (c.pair) pair_bias = make.template real<3>({c.heads, c.queries, c.keys}, 5, -2, 2);
+  if (c.gated) gate = make.template real<3>({c.batch, c.queries, width}, 6, -3, 3);
+  conformance::run<fathom::attention_op>(
+      all, fathom::to_string_extents(extents<5>{c.batch, c.queries, c.keys, c.heads, c.channels}), make, q, k, v,
+      key_bias, pair_bias, gate, c.heads);
+  return all;
+}
+
+}  // namespace kernel_cases

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations for which a GPU has kernels of our own instead of compositions of map, reduce and gemm. Only for nvcc;
+// gpu.hpp includes it.
+#pragma once
+
+#include <type_traits>
+
+#include <fathom/cuda/gpu.hpp>
+#include <fathom/cuda/kernels/attention.cuh>
+#include <fathom/cuda/kernels/launch_blocks.cuh>
+
+namespace fathom {
+
+namespace cuda::kernels {
+/// What a precision multiplies small tiles with.
+template <class P>
+using math_of = std::conditional_t<std::is_same_v<P, bf16_mixed>, bf16_math, float_math>;
+}  // namespace cuda::kernels
+
+/// gpu<double> compares: it keeps the portable composition.
+template <class P>
+  requires(!std::is_same_v<P, double>)
+struct kernel<attention_op, cuda::gpu<P>>
+    : cuda::kernels::attention_on<cuda::gpu<P>, cuda::kernels::math_of<P>> {};
+
+}  // namespace fathom

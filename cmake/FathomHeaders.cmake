@@ -144,6 +144,7 @@ set(FATHOM_HEADERS
   include/fathom/loss/masked_msa.hpp
   include/fathom/loss/peptide_bonds.hpp
   include/fathom/loss/rename.hpp
+  include/fathom/loss/smooth_lddt.hpp
   include/fathom/loss/structure_fape.hpp
   include/fathom/loss/targets.hpp
   include/fathom/loss/tm.hpp
@@ -296,8 +297,23 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/error.hpp
   cuda/include/fathom/cuda/gemm.hpp
   cuda/include/fathom/cuda/gpu.hpp
+  cuda/include/fathom/cuda/graph.hpp
+  cuda/include/fathom/cuda/kernels/attention.cuh
+  cuda/include/fathom/cuda/kernels/attention_backward.cuh
+  cuda/include/fathom/cuda/kernels/attention_forward.cuh
+  cuda/include/fathom/cuda/kernels/intrinsics.cuh
+  cuda/include/fathom/cuda/kernels/launch_blocks.cuh
+  cuda/include/fathom/cuda/kernels/tile.cuh
   cuda/include/fathom/cuda/launch.cuh
+  cuda/include/fathom/cuda/linear.hpp
+  cuda/include/fathom/cuda/linked_group.hpp
+  cuda/include/fathom/cuda/lt_choices.hpp
+  cuda/include/fathom/cuda/lt_gemm.hpp
+  cuda/include/fathom/cuda/memory_account.hpp
+  cuda/include/fathom/cuda/nccl.hpp
+  cuda/include/fathom/cuda/ops.cuh
   cuda/include/fathom/cuda/precision.hpp
+  cuda/include/fathom/cuda/recorded.hpp
 )
 
 # A file that is listed and gone is left out here, so that a tree in flux still configures; the test says so.

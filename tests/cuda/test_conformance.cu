@@ -4,14 +4,7 @@
 
 #include <fathom/cuda/gpu.hpp>
 
-namespace {
-bool has_gpu() {
-  int devices = 0;
-  const bool found = cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
-  if (!found) MESSAGE("SKIPPED: no CUDA device");
-  return found;
-}
-}  // namespace
+#include "device.hpp"
 
 TEST_CASE("cuda: kernels of gpu<float>") {
   if (has_gpu()) conformance::check_kernels(fathom::cuda::gpu<float>{});
@@ -21,4 +14,9 @@ TEST_CASE("cuda: operations of gpu<float>") {
 }
 TEST_CASE("cuda: the same bits in every run") {
   if (has_gpu()) conformance::check_same_bits(fathom::cuda::gpu<float>{}, fathom::cuda::gpu<float>{});
+}
+TEST_CASE("cuda: kernels and operations of gpu<double>") {
+  if (!has_gpu()) return;
+  conformance::check_kernels(fathom::cuda::gpu<double>{});
+  conformance::check_operations(fathom::cuda::gpu<double>{});
 }

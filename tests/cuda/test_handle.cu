@@ -10,9 +10,12 @@
 #include <fathom/op/matmul.hpp>
 #include <fathom/tensor/tensor.hpp>
 
+#include "device.hpp"
+
 using namespace fathom;
 
-static_assert(plain_backend<cuda::gpu<float>> && plain_backend<cuda::gpu<double>> && plain_backend<cuda::gpu<bf16_mixed>>);
+static_assert(plain_backend<cuda::gpu<float>> && plain_backend<cuda::gpu<double>> &&
+              plain_backend<cuda::gpu<bf16_mixed>> && plain_backend<cuda::gpu<tf32_mixed>>);
 static_assert(std::is_same_v<cuda::gpu<bf16_mixed>::scalar, float>);
 
 namespace {
@@ -58,31 +61,28 @@ TEST_CASE("cuda: a failing call is named together with the operation and its cau
   CHECK(product.find("matmul: cublasGemmStridedBatchedEx failed: CUBLAS_STATUS_INVALID_VALUE") == 0);
 }
 
-TEST_CASE("cuda: bfloat16 products stay within their rounding, float32 ones within 1e-5") {
-  if (devices() == 0) {
-    MESSAGE("SKIPPED: no CUDA device");
-    return;
-  }
+TEST_CASE("cuda: bfloat16 and TF32 products stay within their rounding, float32 ones within 1e-5") {
+  if (!has_gpu()) return;
   const auto a = drawn(65, 129, 1), b = drawn(129, 70, 2);
   const auto product = [&](const auto& gpu) { return to_host(matmul(from_host<2>(gpu, a), from_host<2>(gpu, b))); };
-  const auto exact = product(cuda::gpu<float>{}), rounded = product(cuda::gpu<bf16_mixed>{});
-  double worst_exact = 0, worst_rounded = 0;
+  const auto exact = product(cuda::gpu<float>{}), rounded = product(cuda::gpu<bf16_mixed>{}),
+             in_between = product(cuda::gpu<tf32_mixed>{});
+  double worst_exact = 0, worst_rounded = 0, worst_between = 0;
   for (index_t i = 0; i < 65; ++i)
     for (index_t j = 0; j < 70; ++j) {
       double sum = 0;
       for (index_t k = 0; k < 129; ++k) sum += static_cast<double>(a(i, k)) * b(k, j);
       worst_exact = std::max(worst_exact, std::abs(exact(i, j) - sum));
       worst_rounded = std::max(worst_rounded, std::abs(rounded(i, j) - sum));
+      worst_between = std::max(worst_between, std::abs(in_between(i, j) - sum));
     }
   CHECK(worst_exact < 1e-4);
   CHECK(worst_rounded < 0.2);
+  CHECK(worst_between < 0.03);
 }
 
 TEST_CASE("cuda: memory comes back to the pool, an own context has a stream of its own") {
-  if (devices() == 0) {
-    MESSAGE("SKIPPED: no CUDA device");
-    return;
-  }
+  if (!has_gpu()) return;
   const auto own = std::make_shared<cuda::context>(0);
   const cuda::gpu<float> b(own);
   CHECK_FALSE(b == cuda::gpu<float>{});

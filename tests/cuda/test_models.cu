@@ -10,18 +10,12 @@
 #include <fathom/structure/structure_module.hpp>
 
 #include "../evoformer/small_dims.hpp"
+#include "device.hpp"
 
 using namespace fathom;
 using namespace fathom::testing;
 
 namespace {
-
-bool has_gpu() {
-  int devices = 0;
-  const bool found = cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
-  if (!found) MESSAGE("SKIPPED: no CUDA device");
-  return found;
-}
 
 /// Loss, and the gradient in every parameter, of a block on backend B.
 template <class B>
@@ -48,8 +42,8 @@ host_tensor<typename B::scalar> positions(const B& b) {
   host_tensor<index_t> types({6});
   host_tensor<double> ones({6}, 1.0);
   for (std::size_t i = 0; i < 6; ++i) types.data[i] = static_cast<index_t>(3 * i);
-  const auto result = fold(normal<2>(b, {6, tiny::c_s}, 1), normal<3>(b, {6, 6, tiny::c_z}, 2),
-                           from_host<1>(b, types), from_host<1>(b, ones));
+  const auto result = fold(normal<2>(b, {6, tiny::c_s}, 1), normal<3>(b, {6, 6, tiny::c_z}, 2), from_host<1>(b, types),
+                           from_host<1>(b, ones));
   return to_host(result.last().positions);
 }
 

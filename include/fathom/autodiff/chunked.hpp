@@ -45,6 +45,18 @@ std::optional<X> rows_of(const std::optional<X>& x, index_t from, index_t to) {
   return x ? std::optional<X>(rows_of(*x, from, to)) : std::nullopt;
 }
 
+/// The chunk a backend takes where `chunk` rows out of n suit a processor with caches; all chunks equally long.
+template <class B>
+index_t chunk_on(const B& b, index_t chunk, index_t n) {
+  if constexpr (requires { b.chunk_of(chunk); }) {
+    chunk = std::max<index_t>(b.chunk_of(std::max<index_t>(chunk, 1)), 1);
+    const index_t chunks = std::max<index_t>(1, (n + chunk - 1) / chunk);
+    return std::max<index_t>(1, (n + chunks - 1) / chunks);
+  } else {
+    return std::max<index_t>(chunk, 1);
+  }
+}
+
 template <class B, int R>
 void write_rows(tensor<B, R>& whole, const tensor<B, R>& part, index_t from) {
   auto window = rows_of(whole, from, from + part.extent(0));
@@ -284,11 +296,12 @@ class chunked_node final : public gradient_node {
 
 /// f(shared, rows of mapped...) for `chunk` rows at a time, joined along the first axis. f must treat every row alike
 /// and independently, and be callable on both the plain backend and autodiff of it; `shared` is any tree (a module, a
-/// bias). Results do not depend on `chunk` beyond rounding, and never on the number of threads.
+/// bias). Results do not depend on `chunk` beyond rounding, and never on the number of threads. A backend may take
+/// longer chunks, or shorter ones where its memory is limited (cuda::gpu).
 template <class F, class Shared, class First, class... Rest>
 auto chunked(const F& f, const Shared& shared, index_t chunk, const First& first, const Rest&... rest) {
   using B = typename First::backend_type;
-  chunk = std::max<index_t>(chunk, 1);
+  chunk = detail::chunk_on(detail::plain_handle(first), chunk, first.extent(0));
   if constexpr (plain_backend<B>) {
     return detail::run_chunks(f, shared, chunk, first, rest...);
   } else {
@@ -315,7 +328,7 @@ template <class F, class Shared, class B, int R, class... Rest>
 tensor<B, R> chunked_onto(const F& f, const Shared& shared, index_t chunk, tensor<B, R> x, const Rest&... rest) {
   if constexpr (plain_backend<B>) {
     const index_t n = x.extent(0);
-    chunk = std::max<index_t>(chunk, 1);
+    chunk = detail::chunk_on(x.backend(), chunk, n);
     auto y = x.is_unique() ? std::move(x) : detail::laid_out_like(x);
     const auto& from_rows = x.empty() ? y : x;
     for (index_t from = 0; from < n; from += chunk) {

@@ -12,7 +12,7 @@ namespace fathom::cuda {
 template <class T>
 std::shared_ptr<T> device_buffer(const std::shared_ptr<context>& c, index_t n) {
   const std::size_t bytes = static_cast<std::size_t>(n > 0 ? n : 1) * sizeof(T);
-  return std::shared_ptr<T>(static_cast<T*>(c->allocate(bytes)), [c](T* data) { c->deallocate(data); });
+  return std::shared_ptr<T>(static_cast<T*>(c->allocate(bytes)), [c, bytes](T* data) { c->deallocate(data, bytes); });
 }
 
 /// Host to device; the host's values may be changed as soon as this returns.

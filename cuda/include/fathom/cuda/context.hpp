@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One GPU and one stream with everything that works on them: memory pool and cuBLAS handle.
+// One GPU and one stream with everything that works on them: memory pool, cuBLAS and cuBLASLt handles, workspace.
 #pragma once
 
+#include <cublasLt.h>
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
@@ -13,7 +14,10 @@
 #include <mutex>
 
 #include <fathom/core/config.hpp>
+#include <fathom/core/memory.hpp>
 #include <fathom/cuda/error.hpp>
+#include <fathom/cuda/lt_choices.hpp>
+#include <fathom/cuda/memory_account.hpp>
 
 namespace fathom::cuda {
 
@@ -37,6 +41,13 @@ class device_guard {
   bool changed_ = false;
 };
 
+/// GPUs of this machine; throws cuda_error where there is none.
+inline int device_count() {
+  int devices = 0;
+  detail::check(cudaGetDeviceCount(&devices), "cudaGetDeviceCount", "cuda::device_count");
+  return devices;
+}
+
 /// Work on a context runs in the order it was asked for; several contexts run beside each other. One caller at a time.
 /// Throws cuda_error where the device is missing or the driver refuses.
 class context {
@@ -45,8 +56,8 @@ class context {
     int devices = 0;
     detail::check(cudaGetDeviceCount(&devices), "cudaGetDeviceCount", "cuda::context");
     if (device < 0 || device >= devices)
-      throw cuda_error(fathom::detail::concat("cuda::context: device ", device, " does not exist, this machine has ", devices,
-                                              detail::advice(cudaErrorInvalidDevice)));
+      throw cuda_error(fathom::detail::concat("cuda::context: device ", device, " does not exist, this machine has ",
+                                              devices, detail::advice(cudaErrorInvalidDevice)));
     const device_guard here(device);
     detail::check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device),
                   "cudaDeviceGetAttribute", "cuda::context");
@@ -63,6 +74,7 @@ class context {
       // With a workspace of its own, cuBLAS gives the same bits in every run whatever other streams do.
       detail::check(cudaMallocAsync(&workspace_, workspace_size, stream_), "cudaMallocAsync", "cuda::context");
       detail::check(cublasSetWorkspace(blas_, workspace_, workspace_size), "cublasSetWorkspace", "cuda::context");
+      detail::check(cublasLtCreate(&lt_), "cublasLtCreate", "cuda::context");
     } catch (...) {
       release();
       throw;
@@ -85,7 +97,13 @@ class context {
   int device() const { return device_; }
   cudaStream_t stream() const { return stream_; }
   cublasHandle_t blas() const { return blas_; }
+  cublasLtHandle_t lt() const { return lt_; }
+  /// workspace_size bytes for products, one at a time in the order of the stream.
+  void* workspace() const { return workspace_; }
+  static constexpr std::size_t workspace_size = std::size_t(32) << 20;
   int multiprocessors() const { return multiprocessors_; }
+  /// Algorithms that cuBLASLt has been asked for.
+  lt_choices& lt_algorithms() { return lt_algorithms_; }
 
   /// Waits for the stream; raises what destructors could not.
   void synchronize() {
@@ -94,21 +112,60 @@ class context {
     detail::check(static_cast<cudaError_t>(pending_.exchange(cudaSuccess)), "cudaFreeAsync", "synchronize");
   }
 
-  /// `bytes` of device memory, in the order of the stream.
+  /// Handles of this context may hold up to `bytes` (0: no limit but the device's memory). Layers that work in chunks
+  /// make them small enough for it by themselves; what needs more all the same throws memory_error.
+  void limit_memory(std::size_t bytes) { account_.limit = bytes; }
+  std::size_t memory_limit() const { return account_.limit; }
+  /// Bytes of scratch that a chunk of such a layer may need.
+  std::size_t chunk_bytes() const { return account_.chunk_bytes(); }
+
+  /// `bytes` of device memory, in the order of the stream. Counted in memory_counter, too.
   void* allocate(std::size_t bytes) {
     const device_guard here(device_);
+    if (!account_.allows(bytes)) throw memory_error(account_.refusal(bytes, device_));
     void* data = nullptr;
-    detail::check(cudaMallocAsync(&data, bytes, stream_), "cudaMallocAsync",
+    const cudaError_t status = cudaMallocAsync(&data, bytes, stream_);
+    if (status == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      (void)cudaMemGetInfo(&account_.device_free, &account_.device_total);
+      throw memory_error(account_.refusal(bytes, device_));
+    }
+    detail::check(status, "cudaMallocAsync",
                   [bytes] { return fathom::detail::concat("allocating ", bytes, " bytes"); });
+    capture_.made(data);
+    account_.used += bytes;
+    memory_counter::add(bytes);
     return data;
   }
-  void deallocate(void* data) noexcept {
+  void deallocate(void* data, std::size_t bytes) noexcept {
+    account_.used -= bytes;
+    memory_counter::remove(bytes);
+    if (!capture_.frees_now(data)) return;
     int before = device_;
     (void)cudaGetDevice(&before);
     if (before != device_) (void)cudaSetDevice(device_);
     const cudaError_t status = cudaFreeAsync(data, stream_);
     if (before != device_) (void)cudaSetDevice(before);
     if (status != cudaSuccess && status != cudaErrorCudartUnloading) pending_.store(status);
+  }
+
+  /// What is asked for from here on is recorded instead of done; see graph.hpp.
+  void begin_capture() {
+    const device_guard here(device_);
+    detail::check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture",
+                  "cuda::graph");
+    capture_.begin();
+  }
+  /// The recording; null where it is spoilt. `kept` gets the number of buffers made in it that are still alive.
+  cudaGraph_t end_capture(std::size_t& kept) {
+    const device_guard here(device_);
+    cudaGraph_t recording = nullptr;
+    const cudaError_t status = cudaStreamEndCapture(stream_, &recording);
+    if (status != cudaSuccess) (void)cudaGetLastError();
+    kept = capture_.end();
+    for (void* const data : capture_.deferred())
+      if (const cudaError_t freed = cudaFreeAsync(data, stream_); freed != cudaSuccess) pending_.store(freed);
+    return recording;
   }
 
   /// Bytes that the pool has handed out, now and at most since reset_memory_peak().
@@ -121,14 +178,13 @@ class context {
   }
 
  private:
-  static constexpr std::size_t workspace_size = std::size_t(32) << 20;
-
   std::uint64_t pool_value(cudaMemPoolAttr attribute) const {
     std::uint64_t value = 0;
     detail::check(cudaMemPoolGetAttribute(pool_, attribute, &value), "cudaMemPoolGetAttribute", "cuda::context");
     return value;
   }
   void release() noexcept {
+    if (lt_ != nullptr) (void)cublasLtDestroy(lt_);
     if (blas_ != nullptr) (void)cublasDestroy(blas_);
     if (workspace_ != nullptr) (void)cudaFreeAsync(workspace_, stream_);
     if (stream_ != nullptr) {
@@ -142,7 +198,11 @@ class context {
   cudaMemPool_t pool_ = nullptr;
   cudaStream_t stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
+  cublasLtHandle_t lt_ = nullptr;
+  lt_choices lt_algorithms_;
   void* workspace_ = nullptr;
+  memory_account account_;
+  capture_account capture_;
   std::atomic<int> pending_{cudaSuccess};
 };
 

@@ -16,6 +16,11 @@ struct cuda_error : error {
   using error::error;
 };
 
+/// Device memory, or what limit_memory allows of it, is used up.
+struct memory_error : cuda_error {
+  using cuda_error::cuda_error;
+};
+
 namespace detail {
 
 inline const char* advice(cudaError_t status) {
@@ -26,7 +31,11 @@ inline const char* advice(cudaError_t status) {
     case cudaErrorInvalidDevice:
       return ": no such device; nvidia-smi -L lists them, CUDA_VISIBLE_DEVICES hides them";
     case cudaErrorMemoryAllocation:
-      return ": use fewer sequences or residues, or smaller chunks";
+      return ": use fewer sequences or residues, or smaller chunks (context()->limit_memory)";
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+      return ": a graph cannot hold transfers to the host, waiting, or work that asks for a value (item, to_host, "
+             "ode::options::check_finite)";
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion:
       return ": compile for this GPU (CMAKE_CUDA_ARCHITECTURES, nvcc -arch=native)";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backend handle of an NVIDIA GPU: gpu<float>, gpu<double> or gpu<bf16_mixed>. Files that compute with it are
-// compiled by nvcc; other compilers may hold, upload and download its tensors.
+// The backend handle of an NVIDIA GPU: gpu<float>, gpu<double>, gpu<tf32_mixed> or gpu<bf16_mixed>. Files that compute
+// with it are compiled by nvcc; other compilers may hold, upload and download its tensors.
 #pragma once
 
 #include <memory>
@@ -48,6 +48,14 @@ class gpu {
     cuda::download(*context(), to, from, n);
   }
   void synchronize() const { context()->synchronize(); }
+
+  /// Rows that a row-wise layer takes at a time where a processor with caches would take `rows`, whose scratch is some
+  /// 6 MB: many more, or as few as limit_memory asks for. Read by chunked().
+  index_t chunk_of(index_t rows) const {
+    constexpr double cached_bytes = 6 << 20;
+    const double scaled = static_cast<double>(rows) * static_cast<double>(context()->chunk_bytes()) / cached_bytes;
+    return scaled < 1 ? 1 : static_cast<index_t>(scaled);
+  }
 
   template <class F, class Out, class... In>
   void map(const F& f, strided_view<Out> out, strided_view<In>... in) const {
@@ -102,10 +110,12 @@ class gpu {
   void run(index_t n, const Body& body, const char* name, const View& view) const {
 #if defined(__CUDACC__)
     cuda::launch(*context(), n, body, [name, &view] {
-      return fathom::detail::concat(name, " over ", to_string_extents(std::vector<index_t>(view.extent, view.extent + view.rank)));
+      return fathom::detail::concat(name, " over ",
+                                    to_string_extents(std::vector<index_t>(view.extent, view.extent + view.rank)));
     });
 #else
-    static_assert(sizeof(Body) == 0, "fathom: this file computes on cuda::gpu and must be compiled by nvcc (a .cu file)");
+    static_assert(sizeof(Body) == 0,
+                  "fathom: this file computes on cuda::gpu and must be compiled by nvcc (a .cu file)");
     (void)n, (void)body, (void)name, (void)view;
 #endif
   }
@@ -115,3 +125,8 @@ class gpu {
 };
 
 }  // namespace fathom::cuda
+
+#include <fathom/cuda/linear.hpp>
+#if defined(__CUDACC__)
+#include <fathom/cuda/ops.cuh>
+#endif

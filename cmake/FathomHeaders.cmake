@@ -303,7 +303,13 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/kernels/attention_forward.cuh
   cuda/include/fathom/cuda/kernels/intrinsics.cuh
   cuda/include/fathom/cuda/kernels/launch_blocks.cuh
+  cuda/include/fathom/cuda/kernels/layer_norm_rows.cuh
+  cuda/include/fathom/cuda/kernels/normalize.cuh
+  cuda/include/fathom/cuda/kernels/row.cuh
+  cuda/include/fathom/cuda/kernels/softmax_rows.cuh
   cuda/include/fathom/cuda/kernels/tile.cuh
+  cuda/include/fathom/cuda/kernels/tiled_copy.cuh
+  cuda/include/fathom/cuda/kernels/triangle.cuh
   cuda/include/fathom/cuda/launch.cuh
   cuda/include/fathom/cuda/linear.hpp
   cuda/include/fathom/cuda/linked_group.hpp

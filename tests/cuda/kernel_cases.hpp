@@ -6,6 +6,9 @@
 
 #include <fathom/backend/reference.hpp>
 #include <fathom/op/attention.hpp>
+#include <fathom/op/layer_norm.hpp>
+#include <fathom/op/softmax.hpp>
+#include <fathom/op/triangle.hpp>
 
 namespace kernel_cases {
 
@@ -66,6 +69,43 @@ records attention_records(const B& b, const attention_case& c) {
   conformance::run<fathom::attention_op>(
       all, fathom::to_string_extents(extents<5>{c.batch, c.queries, c.keys, c.heads, c.channels}), make, q, k, v,
       key_bias, pair_bias, gate, c.heads);
+  return all;
+}
+
+/// Values together, apart with rows together (channel-major), and neither.
+inline constexpr layout row_layouts[] = {layout::dense, layout::reversed, layout::strided};
+/// Layer norm and softmax over rows of every number of registers, with rows and values anywhere; the triangle's
+/// contraction and the layer norm of its result.
+template <class B>
+records row_records(const B& b, layout lie) {
+  const maker<B> make{b, lie};
+  records all;
+  for (const extents<3>& e :
+       {extents<3>{1, 1, 1}, extents<3>{3, 5, 8}, extents<3>{2, 19, 33}, extents<3>{2, 3, 200}, extents<3>{2, 2, 320},
+        extents<3>{1, 3, 777}, extents<3>{1, 2, 1025}, extents<3>{0, 2, 4}}) {
+    const std::string shape = fathom::to_string_extents(e);
+    const auto x = make.template real<3>(e, 11, -3, 5);
+    conformance::run<fathom::layer_norm_op>(all, shape, make, x, make.template real<1>({e[2]}, 12),
+                                            make.template real<1>({e[2]}, 13), 1e-5);
+    conformance::run<fathom::softmax_op>(all, shape, make, x);
+  }
+  const auto far = make.template real<2>({7, 24}, 14, 10, 11);  // variance by differences, not by squares
+  conformance::run<fathom::layer_norm_op>(all, "far from 0", make, far, make.template real<1>({24}, 12),
+                                          make.template real<1>({24}, 13), 1e-5);
+  return all;
+}
+template <class B>
+records triangle_records(const B& b, layout lie) {
+  const maker<B> make{b, lie};
+  records all;
+  for (const extents<4>& e : {extents<4>{1, 1, 1, 1}, extents<4>{5, 7, 4, 3}, extents<4>{19, 33, 34, 35},
+                              extents<4>{3, 0, 4, 2}, extents<4>{3, 4, 0, 2}}) {
+    const auto a = make.template real<3>({e[0], e[2], e[3]}, 21), other = make.template real<3>({e[1], e[2], e[3]}, 22);
+    conformance::run<fathom::triangle_op>(all, fathom::to_string_extents(e), make, a, other);
+    if (fathom::detail::product<4>(e) == 0) continue;
+    conformance::run<fathom::layer_norm_op>(all, "of a triangle", make, fathom::triangle(a, other),
+                                            make.template real<1>({e[3]}, 23), make.template real<1>({e[3]}, 24), 1e-5);
+  }
   return all;
 }
 

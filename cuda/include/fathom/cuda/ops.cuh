@@ -8,6 +8,8 @@
 #include <fathom/cuda/gpu.hpp>
 #include <fathom/cuda/kernels/attention.cuh>
 #include <fathom/cuda/kernels/launch_blocks.cuh>
+#include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/triangle.cuh>
 
 namespace fathom {
 
@@ -20,7 +22,15 @@ using math_of = std::conditional_t<std::is_same_v<P, bf16_mixed>, bf16_math, flo
 /// gpu<double> compares: it keeps the portable composition.
 template <class P>
   requires(!std::is_same_v<P, double>)
-struct kernel<attention_op, cuda::gpu<P>>
-    : cuda::kernels::attention_on<cuda::gpu<P>, cuda::kernels::math_of<P>> {};
+struct kernel<attention_op, cuda::gpu<P>> : cuda::kernels::attention_on<cuda::gpu<P>, cuda::kernels::math_of<P>> {};
+
+template <class P>
+struct kernel<layer_norm_op, cuda::gpu<P>> : cuda::kernels::layer_norm_on<cuda::gpu<P>> {};
+
+template <class P>
+struct kernel<softmax_op, cuda::gpu<P>> : cuda::kernels::softmax_on<cuda::gpu<P>> {};
+
+template <class P>
+struct kernel<triangle_op, cuda::gpu<P>> : cuda::kernels::triangle_on<cuda::gpu<P>> {};
 
 }  // namespace fathom

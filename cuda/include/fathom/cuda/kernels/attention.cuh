@@ -76,8 +76,8 @@ struct attention_on : attention_op {
     optional_tensor2<B> d_key_bias;
     if (r.key_bias) {
       const extents<3> each{per_head.extent(0), 1, per_head.extent(2)};
-      const auto sum = detail::reduce_to<B, 3>(b, each, functor::identity{}, per_head.view());
-      d_key_bias = detail::reshaped<2>(sum, extents<2>{each[0], each[2]});
+      const auto sum = fathom::detail::reduce_to<B, 3>(b, each, functor::identity{}, per_head.view());
+      d_key_bias = fathom::detail::reshaped<2>(sum, extents<2>{each[0], each[2]});
     }
     return std::tuple(dq, dk, dv, d_key_bias, d_pair_bias, d_gate, none{});
   }
@@ -109,8 +109,8 @@ struct attention_on : attention_op {
   }
   static tensor<B, 3> joined(const tensor<B, 4>& parts) {
     const auto& e = parts.shape();
-    if (e[0] == 1) return detail::reshaped<3>(parts, extents<3>{e[1], e[2], e[3]});
-    return detail::reduce_to<B, 3>(parts.backend(), {e[1], e[2], e[3]}, functor::identity{}, parts.view());
+    if (e[0] == 1) return fathom::detail::reshaped<3>(parts, extents<3>{e[1], e[2], e[3]});
+    return fathom::detail::reduce_to<B, 3>(parts.backend(), {e[1], e[2], e[3]}, functor::identity{}, parts.view());
   }
   static batched_rows<const float> rows(const tensor<B, 3>& x) { return {x.data(), x.stride(0), x.stride(1)}; }
   static batched_rows<float> rows(tensor<B, 3>* x) { return {x->mutable_data(), x->stride(0), x->stride(1)}; }

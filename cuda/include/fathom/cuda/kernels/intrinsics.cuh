@@ -36,10 +36,10 @@ template <class T>
 FATHOM_DEVICE T infinity() {
   return static_cast<T>(INFINITY);
 }
-FATHOM_DEVICE float exp2_of(float x) { return exp2f(x); }
-FATHOM_DEVICE double exp2_of(double x) { return exp2(x); }
-FATHOM_DEVICE float sqrt_of(float x) { return sqrtf(x); }
-FATHOM_DEVICE double sqrt_of(double x) { return sqrt(x); }
+FATHOM_DEVICE float exp2_of(float x) { return ::exp2f(x); }
+FATHOM_DEVICE double exp2_of(double x) { return ::exp2(x); }
+FATHOM_DEVICE float sqrt_of(float x) { return ::sqrtf(x); }
+FATHOM_DEVICE double sqrt_of(double x) { return ::sqrt(x); }
 inline constexpr double log2_e = 1.4426950408889634;
 
 template <class T>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a kernel that works by blocks: a struct with `threads`, `shared_bytes` and a call without arguments. Only for nvcc.
+// Runs a kernel that works by blocks: a struct with `threads`, `shared_bytes` and a call without arguments. Only for
+// nvcc.
 #pragma once
 
 #include <climits>
@@ -28,7 +29,8 @@ void launch_blocks(const gpu<Precision>& b, index_t blocks, const Body& body, co
                                   to_string_extents(std::vector<index_t>(view.extent, view.extent + view.rank)));
   };
   if (blocks > INT_MAX)
-    throw cuda_error(fathom::detail::concat(operation(), ": ", blocks, " blocks are more than a launch can have; use "
+    throw cuda_error(fathom::detail::concat(operation(), ": ", blocks,
+                                            " blocks are more than a launch can have; use "
                                             "smaller chunks"));
   const auto context = b.context();
   const device_guard here(context->device());

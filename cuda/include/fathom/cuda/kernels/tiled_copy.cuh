@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A copy between two orders of axes through shared memory, so that reads and writes both take whole sectors.
+#pragma once
+
+#include <fathom/backend/device_kernels.hpp>
+#include <fathom/cuda/kernels/intrinsics.cuh>
+#include <fathom/tensor/tensor.hpp>
+
+namespace fathom::cuda::kernels {
+
+/// to[o, r, c] = from[o, r, c]: columns are 1 apart in `from`, rows 1 apart in `to`; o is any number of axes.
+template <class T>
+struct tiled_copy {
+  static constexpr int threads = 256, side = 32, warps = threads / 32;
+  static constexpr std::size_t shared_bytes = shared_size<T>(side * (side + 1));
+  const T* from;
+  T* to;
+  index_t rows, columns, from_row, to_column;
+  device::lattice<2> outer;  ///< offsets in from and to
+
+  index_t blocks() const { return outer.size * ((rows + side - 1) / side) * ((columns + side - 1) / side); }
+
+  FATHOM_DEVICE void operator()() const {
+    shared_memory memory;
+    const auto tile = memory.take<T>(side * (side + 1));
+    const index_t over = (columns + side - 1) / side, down = (rows + side - 1) / side;
+    const index_t block = block_number(), above = block / over, matrix = above / down;
+    const index_t row0 = (above - matrix * down) * side, column0 = (block - above * over) * side;
+    index_t at[2];
+    outer.locate(matrix, at);
+    for (int r = warp_number(); r < side; r += warps)
+      if (row0 + r < rows && column0 + lane_number() < columns)
+        tile[r * (side + 1) + lane_number()] = from[at[0] + (row0 + r) * from_row + column0 + lane_number()];
+    __syncthreads();
+    for (int c = warp_number(); c < side; c += warps)
+      if (column0 + c < columns && row0 + lane_number() < rows)
+        to[at[1] + (column0 + c) * to_column + row0 + lane_number()] = tile[lane_number() * (side + 1) + c];
+  }
+};
+
+/// Writes x into y, of the same extents. Where their fastest axes differ, tile by tile.
+template <class B, int R>
+void copy_tiled(const tensor<B, R>& x, tensor<B, R>& y) {
+  using T = scalar_of<B>;
+  const auto fastest = [](const tensor<B, R>& t) {
+    int found = -1;
+    for (int axis = 0; axis < R; ++axis)
+      if (t.extent(axis) > 1 && t.stride(axis) == 1) found = axis;
+    return found;
+  };
+  const int column = fastest(x), row = fastest(y);
+  if (column < 0 || row < 0 || column == row)
+    return x.backend().map(fathom::detail::copy_value{}, y.mutable_view(), x.view());
+  tiled_copy<T> body{x.data(), y.mutable_data(), x.extent(row), x.extent(column), x.stride(row), y.stride(column), {}};
+  for (int axis = 0; axis < R; ++axis)
+    if (axis != row && axis != column) body.outer.append(x.extent(axis), {x.stride(axis), y.stride(axis)});
+  launch_blocks(x.backend(), body.blocks(), body, "copy", x.view());
+}
+
+/// x with its last axis contiguous: itself, or a row-major copy.
+template <class B, int R>
+tensor<B, R> with_rows(const tensor<B, R>& x) {
+  if (x.extent(-1) == 1 || x.stride(-1) == 1) return x;
+  tensor<B, R> y(x.backend(), x.shape());
+  copy_tiled(x, y);
+  return y;
+}
+
+}  // namespace fathom::cuda::kernels

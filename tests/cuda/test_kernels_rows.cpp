@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer norm, softmax and the triangle's contraction on the emulator, beside reference<double>.
+#include "emulator/backend.hpp"
+
+#include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/triangle.cuh>
+
+#include "kernel_cases.hpp"
+
+namespace {
+using emulated = fathom::emulator::gpu<float>;
+}  // namespace
+
+template <>
+struct fathom::kernel<fathom::layer_norm_op, emulated> : fathom::cuda::kernels::layer_norm_on<emulated> {};
+template <>
+struct fathom::kernel<fathom::softmax_op, emulated> : fathom::cuda::kernels::softmax_on<emulated> {};
+template <>
+struct fathom::kernel<fathom::triangle_op, emulated> : fathom::cuda::kernels::triangle_on<emulated> {};
+
+namespace {
+
+using namespace kernel_cases;
+using fathom::emulator::order;
+
+template <class Records>
+void check(const Records& of) {
+  for (const layout lie : row_layouts) {
+    CAPTURE(std::string(name_of(lie)));
+    emulated b;
+    const auto ascending = of(b, lie);
+    kernel_cases::compare(ascending, of(fathom::reference<double>{}, lie), float_limits);
+    if (lie != layout::reversed) continue;
+    b.who = order::descending;
+    compare_bitwise(of(b, lie), ascending);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cuda: layer norm and softmax over rows, whichever thread runs first") {
+  check([](const auto& b, layout lie) { return row_records(b, lie); });
+}
+TEST_CASE("cuda: the triangle's contraction channel-major, and the layer norm that reads it") {
+  check([](const auto& b, layout lie) { return triangle_records(b, lie); });
+}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One full Evoformer block with AlphaFold2's sizes, forward and forward with backward, beside the machine's own sgemm
-// and, where PEER_OPENFOLD names a checkout of OpenFold (and PEER_PYTHON an interpreter with PyTorch), OpenFold's
-// block. All three take turns, so that a machine that slows down slows all of them.
+// One full Evoformer block with AlphaFold2's sizes, forward and forward with backward, and its sub-layers one by one at
+// 128 x 256, beside the machine's own sgemm and, where PEER_OPENFOLD names a checkout of OpenFold, OpenFold's block in
+// the PyTorch of PEER_PYTHON and of PEER_PYTHON_2. All take turns, so that a machine that slows down slows all of them.
 //
 //   bench/run.sh block
-//   PEER_PYTHON=venv/bin/python PEER_OPENFOLD=checkout bench/run.sh block
+//   bench/run.sh block -- --benchmark_filter=module
+//   eval "$(bench/peers.sh)" && bench/run.sh block
 #include <benchmark/benchmark.h>
 
 #include <map>
@@ -24,7 +25,7 @@ namespace {
 using B = cpu<float>;
 
 struct row {
-  double ours = 0, peer = 0, sgemm = 0, rate = 0, peak = 0;
+  double ours = 0, peer = 0, sgemm = 0, rate = 0, peak = 0, first_peer = 0, second_peer = 0;
 };
 std::map<std::string, row> table;
 
@@ -33,10 +34,9 @@ const B& processor() {
   return b;
 }
 
-bench::peer& openfold() {
-  static const auto made =
-      bench::peer_of("PEER_OPENFOLD", FATHOM_SOURCE_DIR "/bench/peers/openfold_block.py", processor().threads());
-  return *made;
+bench::peers& openfold() {
+  static bench::peers made("PEER_OPENFOLD", FATHOM_SOURCE_DIR "/bench/peers/openfold_block.py", processor().threads());
+  return made;
 }
 
 const evoformer_block<B, alphafold2>& block() {
@@ -49,20 +49,78 @@ msa_pair<B> state(index_t s, index_t n) {
           random_normal<3>(processor(), {n, n, alphafold2::c_z}, 2)};
 }
 
-/// Multiply-adds of one forward block, twice: products only.
-double block_flops(double s, double n) {
+/// Multiply-adds of one forward pass of a sub-layer, twice: products only.
+double sublayer_flops(evoformer_sublayer which, double s, double n) {
   using D = alphafold2;
   const double cm = D::c_m, cz = D::c_z, hm = D::c_hidden_msa_att * D::no_heads_msa,
-               hp = D::c_hidden_pair_att * D::no_heads_pair;
-  const double row = s * n * cm * hm * 5 + n * n * cz * D::no_heads_msa + 2 * s * n * n * hm;
-  const double column = s * n * cm * hm * 5 + 2 * n * s * s * hm;
-  const double transitions = 2 * D::transition_n * (s * n * cm * cm + n * n * cz * cz);
-  const double c = D::c_hidden_opm;
-  const double opm = 2 * s * n * cm * c + n * n * c * c * (s + cz);
-  const double mul = D::c_hidden_mul;
-  const double triangle = 2 * (n * n * cz * mul * 4 + n * n * n * mul + n * n * mul * cz + n * n * cz * cz);
-  const double attention = 2 * (n * n * cz * hp * 5 + n * n * cz * D::no_heads_pair + 2 * n * n * n * hp);
-  return 2 * (row + column + transitions + opm + triangle + attention);
+               hp = D::c_hidden_pair_att * D::no_heads_pair, mul = D::c_hidden_mul, c = D::c_hidden_opm;
+  switch (which) {
+    case evoformer_sublayer::msa_row_attention:
+      return 2 * (s * n * cm * hm * 5 + n * n * cz * D::no_heads_msa + 2 * s * n * n * hm);
+    case evoformer_sublayer::msa_column_attention:
+      return 2 * (s * n * cm * hm * 5 + 2 * n * s * s * hm);
+    case evoformer_sublayer::msa_transition:
+      return 4 * D::transition_n * s * n * cm * cm;
+    case evoformer_sublayer::outer_product_mean:
+      return 2 * (2 * s * n * cm * c + n * n * c * c * (s + cz));
+    case evoformer_sublayer::triangle_multiplication_outgoing:
+    case evoformer_sublayer::triangle_multiplication_incoming:
+      return 2 * (n * n * cz * mul * 4 + n * n * n * mul + n * n * mul * cz + n * n * cz * cz);
+    case evoformer_sublayer::triangle_attention_starting:
+    case evoformer_sublayer::triangle_attention_ending:
+      return 2 * (n * n * cz * hp * 5 + n * n * cz * D::no_heads_pair + 2 * n * n * n * hp);
+    case evoformer_sublayer::pair_transition:
+      return 4 * D::transition_n * n * n * cz * cz;
+  }
+  return 0;
+}
+double block_flops(double s, double n) {
+  double sum = 0;
+  for (const auto which : block_sublayers(false)) sum += sublayer_flops(which, s, n);
+  return sum;
+}
+
+/// What the table calls them, and the share of sgemm that each is to reach at 128 x 256; 0: none is asked for.
+struct named_module {
+  const char* name;
+  evoformer_sublayer which;
+  double goal;
+};
+constexpr named_module modules[] = {
+    {"row_attention", evoformer_sublayer::msa_row_attention, 0.4},
+    {"column_attention", evoformer_sublayer::msa_column_attention, 0},
+    {"msa_transition", evoformer_sublayer::msa_transition, 0},
+    {"outer_product_mean", evoformer_sublayer::outer_product_mean, 0},
+    {"triangle_multiplication_outgoing", evoformer_sublayer::triangle_multiplication_outgoing, 0.45},
+    {"triangle_multiplication_incoming", evoformer_sublayer::triangle_multiplication_incoming, 0.45},
+    {"triangle_attention_starting", evoformer_sublayer::triangle_attention_starting, 0.4},
+    {"triangle_attention_ending", evoformer_sublayer::triangle_attention_ending, 0.4},
+    {"pair_transition", evoformer_sublayer::pair_transition, 0}};
+
+/// One sub-layer's update at 128 x 256, without its residual.
+void run_module(benchmark::State& bench, const named_module& one) {
+  constexpr index_t s = 128, n = 256;
+  const auto y = state(s, n);
+  const auto mask = full_masks(processor(), s, n);
+  const auto update = [&] { benchmark::DoNotOptimize(block().update(one.which, y, mask)); };
+  const auto before = memory_counter::in_use();
+  processor().release_memory();
+  memory_counter::reset_peak();
+  update();
+  const double peak = static_cast<double>(memory_counter::peak() - before);
+  update();
+  std::vector<double> ours, rates;
+  for (auto _ : bench) {
+    rates.push_back(bench::sgemm_rate(processor()));
+    ours.push_back(bench::seconds_of(update));
+    bench.SetIterationTime(ours.back());
+  }
+  row r;
+  r.ours = bench::median(ours);
+  r.sgemm = bench::median(rates);
+  r.rate = sublayer_flops(one.which, s, n) * 1e-9 / r.ours;
+  r.peak = peak;
+  table[std::string("module_") + one.name] = r;
 }
 
 void run(benchmark::State& bench, const std::string& what, index_t s, index_t n) {
@@ -89,27 +147,29 @@ void run(benchmark::State& bench, const std::string& what, index_t s, index_t n)
   both ? backward() : forward();
   const double peak = static_cast<double>(memory_counter::peak() - before);
   const std::string order = (both ? "backward " : "forward ") + std::to_string(s) + " " + std::to_string(n);
-  openfold().measure(order);
-  std::vector<double> ours, peers, rates;
+  openfold().warm(order);
+  std::vector<double> ours, rates;
   for (auto _ : bench) {
     rates.push_back(bench::sgemm_rate(processor()));
     ours.push_back(bench::seconds_of([&] { both ? backward() : forward(); }));
-    if (const auto seconds = openfold().measure(order)) peers.push_back(*seconds);
+    openfold().measure(order);
     bench.SetIterationTime(ours.back());
   }
   const double flops = block_flops(static_cast<double>(s), static_cast<double>(n)) * (both ? 3 : 1);
-  row r{bench::median(ours), bench::median(peers), bench::median(rates), flops * 1e-9 / bench::median(ours), peak};
+  row r{bench::median(ours),   openfold().best(),    bench::median(rates), flops * 1e-9 / bench::median(ours), peak,
+        openfold().seconds(0), openfold().seconds(1)};
   bench.counters["GFLOP/s"] = r.rate;
   bench.counters["sgemm"] = r.sgemm;
   bench.counters["share"] = r.rate / r.sgemm;
-  if (!peers.empty()) bench.counters["peer_ms"] = r.peer * 1e3;
+  if (r.peer > 0) bench.counters["peer_ms"] = r.peer * 1e3;
   table[what + "_" + std::to_string(s) + "x" + std::to_string(n)] = r;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::printf("products by %s\n", bench::products_by);
+  bench::introduce();
+  openfold().introduce("set PEER_OPENFOLD and PEER_PYTHON, see bench/peers.sh");
   for (const auto& [what, s, n] : std::vector<std::tuple<std::string, index_t, index_t>>{{"forward", 128, 64},
                                                                                          {"forward", 128, 128},
                                                                                          {"forward", 128, 256},
@@ -121,15 +181,29 @@ int main(int argc, char** argv) {
         ->UseManualTime()
         ->Iterations(7)
         ->Unit(benchmark::kMillisecond);
+  for (const auto& one : modules)
+    benchmark::RegisterBenchmark((std::string("module/") + one.name).c_str(),
+                                 [&one](benchmark::State& state) { run_module(state, one); })
+        ->UseManualTime()
+        ->Iterations(7)
+        ->Unit(benchmark::kMillisecond);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 
-  std::printf("\n%-22s %10s %10s %8s %10s %8s %8s\n", "block", "ms", "GFLOP/s", "share", "peer ms", "ratio", "MB");
-  for (const auto& [name, r] : table)
-    std::printf("%-22s %10.1f %10.1f %7.0f%% %10.1f %8.2f %8.0f\n", name.c_str(), r.ours * 1e3, r.rate,
-                100 * r.rate / r.sgemm, r.peer * 1e3, r.peer / r.ours, r.peak * 1e-6);
-  std::printf("peer: %s\n",
-              openfold().name().empty() ? "none (set PEER_OPENFOLD, PEER_PYTHON)" : openfold().name().c_str());
+  std::printf("\n%-42s %10s %10s %8s %10s %10s %8s %8s\n", "block", "ms", "GFLOP/s", "share", "peer 1 ms", "peer 2 ms",
+              "ratio", "MB");
+  for (const auto& [name, r] : table) {
+    std::printf("%-42s %10.1f %10.1f %7.0f%% %10.1f %10.1f %8.2f %8.0f\n", name.c_str(), r.ours * 1e3, r.rate,
+                100 * r.rate / r.sgemm, r.first_peer * 1e3, r.second_peer * 1e3, r.peer / r.ours, r.peak * 1e-6);
+    bench::report::of_this_run().row(name, {{"ms", r.ours * 1e3},
+                                            {"GFLOP/s", r.rate},
+                                            {"share", r.rate / r.sgemm},
+                                            {"sgemm GFLOP/s", r.sgemm},
+                                            {"peer 1 ms", r.first_peer * 1e3},
+                                            {"peer 2 ms", r.second_peer * 1e3},
+                                            {"ratio", r.peer / r.ours},
+                                            {"MB", r.peak * 1e-6}});
+  }
   struct goal {
     const char* name;
     double ratio, share;
@@ -143,7 +217,14 @@ int main(int argc, char** argv) {
     const row& r = at->second;
     const std::string name = std::string("block_") + g.name;
     if (g.share > 0) pass = bench::result(name + "_share_of_sgemm", r.rate / r.sgemm, g.share, false) && pass;
-    if (r.peer > 0) pass = bench::result(name + "_speed_over_peer", r.peer / r.ours, g.ratio, false) && pass;
+    if (r.peer > 0)
+      pass = bench::result(name + "_speed_over_peer", r.peer / r.ours, bench::peer_goal(g.ratio), false) && pass;
+  }
+  for (const auto& one : modules) {
+    const auto at = table.find(std::string("module_") + one.name);
+    if (at == table.end() || one.goal <= 0) continue;
+    pass = bench::result(at->first + "_128x256_share_of_sgemm", at->second.rate / at->second.sgemm, one.goal, false) &&
+           pass;
   }
   return pass ? 0 : 1;
 }

@@ -1,20 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 // One evaluation of the paper's field, beside the machine's own sgemm and, where PEER_ODE names a checkout of the
-// paper's repository (and PEER_PYTHON an interpreter with PyTorch), the paper's own. All three take turns.
+// paper's repository, the paper's own in the PyTorch of PEER_PYTHON and of PEER_PYTHON_2. All take turns. Calls of the
+// heap are those of the timed evaluations, tensors and bookkeeping together.
 //
 //   bench/run.sh field
-//   PEER_PYTHON=venv/bin/python PEER_ODE=checkout bench/run.sh field
+//   eval "$(bench/peers.sh)" && bench/run.sh field
 #include <benchmark/benchmark.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
-#include <memory>
+#include <new>
 
 #include <fathom/continuous/paper_field.hpp>
 #include <fathom/op/random.hpp>
 
 #include "common.hpp"
 #include "peer.hpp"
+
+namespace {
+
+std::atomic<long> heap_calls{0};
+
+void* taken(std::size_t bytes, std::size_t alignment) {
+  heap_calls.fetch_add(1, std::memory_order_relaxed);
+  return std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
+}
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  void* const data = taken(bytes, alignof(std::max_align_t));
+  if (data == nullptr) throw std::bad_alloc();
+  return data;
+}
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  void* const data = taken(bytes, static_cast<std::size_t>(alignment));
+  if (data == nullptr) throw std::bad_alloc();
+  return data;
+}
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return taken(bytes, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void operator delete(void* data) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data, std::size_t) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data, std::align_val_t) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data, std::size_t, std::align_val_t) noexcept { std::free(data); }
 
 using namespace fathom;
 
@@ -24,8 +55,8 @@ using B = cpu<float>;
 using field_t = evoformer_ode_func<B>;
 
 struct row {
-  double ours = 0, peer = 0, sgemm = 0, rate = 0, goal = 0;
-  std::int64_t allocations = 0;
+  double ours = 0, peer = 0, sgemm = 0, rate = 0, goal = 0, peak = 0, first_peer = 0, second_peer = 0;
+  long allocations = 0;
 };
 std::map<std::string, row> table;
 
@@ -34,10 +65,9 @@ const B& processor() {
   return b;
 }
 
-bench::peer& paper() {
-  static const auto made =
-      bench::peer_of("PEER_ODE", FATHOM_SOURCE_DIR "/bench/peers/paper_field.py", processor().threads());
-  return *made;
+bench::peers& paper() {
+  static bench::peers made("PEER_ODE", FATHOM_SOURCE_DIR "/bench/peers/paper_field.py", processor().threads());
+  return made;
 }
 
 /// Multiply-adds of one evaluation, twice: products only.
@@ -57,20 +87,28 @@ void run(benchmark::State& bench, index_t s, index_t n, double goal) {
                       random_normal<3>(processor(), {n, n, field_t::c_z}, 2)};
   const auto t = full<0>(processor(), {}, 0.3f);
   const auto evaluate = [&] { benchmark::DoNotOptimize(field(t, y)); };
+  const auto before = memory_counter::in_use();
+  processor().release_memory();
+  memory_counter::reset_peak();
+  evaluate();
+  const double peak = static_cast<double>(memory_counter::peak() - before);
   bench::sgemm_rate(processor());  // its matrices are not the field's allocations
   for (int warm = 0; warm < 3; ++warm) evaluate();
   const std::string order = "forward " + std::to_string(s) + " " + std::to_string(n);
-  paper().measure(order);
-  std::vector<double> ours, peers, rates;
-  const auto before = memory_counter::allocations();
+  paper().warm(order);
+  std::vector<double> ours, rates;
+  long allocations = 0;
   for (auto _ : bench) {
     rates.push_back(bench::sgemm_rate(processor()));
-    ours.push_back(bench::seconds_of(evaluate));
-    if (const auto seconds = paper().measure(order)) peers.push_back(*seconds);
-    bench.SetIterationTime(ours.back());
+    const long calls = heap_calls.load();
+    const double seconds = bench::seconds_of(evaluate);
+    allocations += heap_calls.load() - calls;
+    ours.push_back(seconds);
+    paper().measure(order);
+    bench.SetIterationTime(seconds);
   }
-  row r{
-      bench::median(ours), bench::median(peers), bench::median(rates), 0, goal, memory_counter::allocations() - before};
+  row r{bench::median(ours), paper().best(),     bench::median(rates), 0, goal, peak,
+        paper().seconds(0),  paper().seconds(1), allocations};
   r.rate = field_flops(static_cast<double>(s), static_cast<double>(n)) * 1e-9 / r.ours;
   table[std::to_string(s) + "x" + std::to_string(n)] = r;
 }
@@ -78,7 +116,8 @@ void run(benchmark::State& bench, index_t s, index_t n, double goal) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::printf("products by %s\n", bench::products_by);
+  bench::introduce();
+  paper().introduce("set PEER_ODE and PEER_PYTHON, see bench/peers.sh");
   for (const auto& [s, n, goal] :
        std::vector<std::tuple<index_t, index_t, double>>{{64, 128, 3.5}, {64, 256, 4}, {128, 256, 5}})
     benchmark::RegisterBenchmark(("field/" + std::to_string(s) + "x" + std::to_string(n)).c_str(),
@@ -89,16 +128,28 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 
-  std::printf("\n%-10s %10s %10s %8s %10s %8s %12s\n", "field", "ms", "GFLOP/s", "share", "peer ms", "ratio",
-              "allocations");
-  for (const auto& [name, r] : table)
-    std::printf("%-10s %10.1f %10.1f %7.0f%% %10.1f %8.2f %12lld\n", name.c_str(), r.ours * 1e3, r.rate,
-                100 * r.rate / r.sgemm, r.peer * 1e3, r.peer / r.ours, static_cast<long long>(r.allocations));
-  std::printf("peer: %s\n", paper().name().empty() ? "none (set PEER_ODE, PEER_PYTHON)" : paper().name().c_str());
+  std::printf("\n%-10s %10s %10s %8s %10s %10s %8s %8s %12s\n", "field", "ms", "GFLOP/s", "share", "peer 1 ms",
+              "peer 2 ms", "ratio", "MB", "heap calls");
+  for (const auto& [name, r] : table) {
+    std::printf("%-10s %10.1f %10.1f %7.0f%% %10.1f %10.1f %8.2f %8.0f %12ld\n", name.c_str(), r.ours * 1e3, r.rate,
+                100 * r.rate / r.sgemm, r.first_peer * 1e3, r.second_peer * 1e3, r.peer / r.ours, r.peak * 1e-6,
+                r.allocations);
+    bench::report::of_this_run().row(name, {{"ms", r.ours * 1e3},
+                                            {"GFLOP/s", r.rate},
+                                            {"share", r.rate / r.sgemm},
+                                            {"sgemm GFLOP/s", r.sgemm},
+                                            {"peer 1 ms", r.first_peer * 1e3},
+                                            {"peer 2 ms", r.second_peer * 1e3},
+                                            {"ratio", r.peer / r.ours},
+                                            {"MB", r.peak * 1e-6},
+                                            {"heap calls", static_cast<double>(r.allocations)}});
+  }
   bool pass = true;
   for (const auto& [name, r] : table) {
-    pass = bench::result("field_" + name + "_storage_allocations", static_cast<double>(r.allocations), 0, true) && pass;
-    if (r.peer > 0) pass = bench::result("field_" + name + "_speed_over_peer", r.peer / r.ours, r.goal, false) && pass;
+    pass = bench::result("field_" + name + "_heap_calls", static_cast<double>(r.allocations), 0, true) && pass;
+    if (r.peer > 0)
+      pass =
+          bench::result("field_" + name + "_speed_over_peer", r.peer / r.ours, bench::peer_goal(r.goal), false) && pass;
   }
   return pass ? 0 : 1;
 }

@@ -28,10 +28,7 @@ using namespace fathom::cpu_kernels;
 using floats = std::vector<float, fathom::memory::counted_allocator<float>>;
 
 thread_pool& pool() {
-  static thread_pool one([] {
-    const char* set = std::getenv("FATHOM_THREADS");
-    return set != nullptr && std::atoi(set) > 0 ? std::atoi(set) : 4;
-  }());
+  static thread_pool one(fathom::bench::threads());
   return one;
 }
 
@@ -241,7 +238,7 @@ void add_outer_product(index_t s, index_t n, double goal) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::printf("products by %s\n", fathom::bench::products_by);
+  fathom::bench::introduce();
   add_gemm("16384x1024x256", false, true, 16384, 1024, 256, 0.85);
   add_gemm("16384x256x1024", false, true, 16384, 256, 1024, 0.85);
   add_gemm("65536x128x128", false, true, 65536, 128, 128, 0.7);
@@ -265,10 +262,18 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 
-  std::printf("\n%-46s %10s %10s %8s %8s\n", "kernel", "ms", "GFLOP/s", "share", "GB/s");
-  for (const auto& [name, r] : table)
-    std::printf("%-46s %10.3f %10.1f %7.0f%% %8.1f\n", name.c_str(), r.seconds * 1e3, r.flops * 1e-9 / r.seconds,
-                100 * r.flops * 1e-9 / r.seconds / r.sgemm, r.bytes * 1e-9 / r.seconds);
+  std::printf("\n%-46s %10s %10s %8s %8s %8s\n", "kernel", "ms", "GFLOP/s", "share", "MB", "GB/s");
+  for (const auto& [name, r] : table) {
+    const double rate = r.flops * 1e-9 / r.seconds;
+    std::printf("%-46s %10.3f %10.1f %7.0f%% %8.1f %8.1f\n", name.c_str(), r.seconds * 1e3, rate, 100 * rate / r.sgemm,
+                r.bytes * 1e-6, r.bytes * 1e-9 / r.seconds);
+    fathom::bench::report::of_this_run().row(name, {{"ms", r.seconds * 1e3},
+                                                    {"GFLOP/s", rate},
+                                                    {"share", rate / r.sgemm},
+                                                    {"sgemm GFLOP/s", r.sgemm},
+                                                    {"MB", r.bytes * 1e-6},
+                                                    {"GB/s", r.bytes * 1e-9 / r.seconds}});
+  }
   std::printf("threads %d, scratch %.1f MB\n\n", pool().size(), static_cast<double>(pool().scratch_capacity()) * 1e-6);
   bool pass = true;
   for (const auto& [name, r] : table)

@@ -11,7 +11,7 @@
 using namespace fathom;
 
 int main() {
-  std::printf("products by %s\n", bench::products_by);
+  bench::introduce();
   using B = cpu<float>;
   constexpr index_t s = 128, n = 128;
   const auto made = [](int threads) {
@@ -37,9 +37,13 @@ int main() {
   const double block = bench::median(block_one) / bench::median(block_four);
   const double sgemm = bench::median(sgemm_one) / bench::median(sgemm_four);
   std::printf("%-22s %12s %12s %8s\n", "", "1 thread ms", "4 threads ms", "gain");
-  std::printf("%-22s %12.1f %12.1f %8.2f\n", "block forward 128x128", bench::median(block_one) * 1e3,
-              bench::median(block_four) * 1e3, block);
-  std::printf("%-22s %12.1f %12.1f %8.2f\n", "sgemm 2048^3", bench::median(sgemm_one) * 1e3,
-              bench::median(sgemm_four) * 1e3, sgemm);
+  const auto show = [](const char* name, const std::vector<double>& with_one, const std::vector<double>& with_four,
+                       double gain) {
+    const double first = bench::median(with_one) * 1e3, second = bench::median(with_four) * 1e3;
+    std::printf("%-22s %12.1f %12.1f %8.2f\n", name, first, second, gain);
+    bench::report::of_this_run().row(name, {{"1 thread ms", first}, {"4 threads ms", second}, {"gain", gain}});
+  };
+  show("block forward 128x128", block_one, block_four, block);
+  show("sgemm 2048^3", sgemm_one, sgemm_four, sgemm);
   return bench::result("scaling_block_forward_128x128_4_over_1", block, 2.3, false) ? 0 : 1;
 }

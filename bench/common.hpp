@@ -11,6 +11,8 @@
 
 #include <fathom/backend/cpu.hpp>
 
+#include "report.hpp"
+
 namespace fathom::bench {
 
 template <class F>
@@ -50,11 +52,26 @@ inline double sgemm_seconds(const cpu<float>& b) {
 /// The same in GFLOP/s.
 inline double sgemm_rate(const cpu<float>& b) { return 2e-9 * 2048.0 * 2048.0 * 2048.0 / sgemm_seconds(b); }
 
-/// RESULT name value goal pass|fail; `at_most` says on which side of the goal the value must lie. True when it passes.
+/// report::result of this program.
 inline bool result(const std::string& name, double value, double goal, bool at_most) {
-  const bool pass = at_most ? value <= goal : value >= goal;
-  std::printf("RESULT %s %.4g %s%.4g %s\n", name.c_str(), value, at_most ? "<=" : ">=", goal, pass ? "pass" : "fail");
-  return pass;
+  return report::of_this_run().result(name, value, goal, at_most);
+}
+
+/// How much faster than the peer a program is to be: the goal where oneDNN computes the products, two thirds of it with
+/// CBLAS alone.
+inline double peer_goal(double with_onednn) {
+#if defined(FATHOM_WITH_ONEDNN)
+  return with_onednn;
+#else
+  return with_onednn * 2 / 3;
+#endif
+}
+
+/// Prints what a run depends on, and notes it.
+inline void introduce() {
+  std::printf("%s; %d threads; products by %s\n", machine().c_str(), threads(), products_by);
+  report::of_this_run().note("products", products_by);
+  report::of_this_run().note("threads", std::to_string(threads()));
 }
 
 }  // namespace fathom::bench

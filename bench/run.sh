@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds and runs benchmarks: bench/run.sh [block|compile_time|field|kernels|memory|scaling|solver]... [-- args]
-# Without names: all there are. What follows -- goes to the programs. The lines RESULT name value goal pass|fail come
-# last once more, and one that says fail makes the exit code 1.
+# Builds and runs benchmarks:
+#   bench/run.sh [block|compile_time|depth|field|kernels|memory|scaling|solve|solver|train]... [-- args]
+# Without names: all there are. What follows -- goes to the programs. Each also writes build/bench/results/NAME.json, which
+# bench/plot draws. The lines RESULT name value goal pass|fail come last once more, and one that says fail makes the exit
+# code 1.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/build.sh"
 
@@ -45,8 +47,11 @@ fi
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 status=0
+results="$fathom_root/build/bench/results"
+mkdir -p "$results"
 for name in "${names[@]}"; do
   echo "== $name"
+  export FATHOM_BENCH_JSON="$results/$name.json"
   if [[ "$name" == compile_time ]]; then
     "$fathom_root/bench/compile_time" | tee -a "$log" || status=1
   else

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves timings and memory of torchdiffeq on the field of "Protein Folding with Neural ODEs" to bench_depth.
+"""Serves timings and memory of torchdiffeq on the field of "Protein Folding with Neural ODEs" to bench_depth, bench_solve.
 
 Needs PyTorch and a checkout of torchdiffeq: PEER_TORCHDIFFEQ=DIR python torchdiffeq_paper.py THREADS
-Reads lines "WHAT S N STEPS" with WHAT direct or adjoint (answers with the seconds of one forward and backward by rk4 steps
-of equal length) or memory_direct, memory_adjoint (answers with the peak resident megabytes beyond those before). The field
+Reads lines "WHAT S N STEPS" with WHAT forward (answers with the seconds of a solve by rk4 steps of equal length), direct or
+adjoint (the same with its gradient) or memory_direct, memory_adjoint (answers with the peak resident megabytes beyond those before). The field
 is written out here with random weights: same sizes, same operations.
 """
 import os
 import resource
 import sys
 import time
+import types
 
 threads = int(sys.argv[1])
 os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 sys.path.insert(0, os.environ["PEER_TORCHDIFFEQ"])
+try:
+    import scipy.integrate  # noqa: F401
+except ImportError:  # torchdiffeq wraps a solver of it that is not used here
+    for name in ("scipy", "scipy.integrate"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["scipy.integrate"].solve_ivp = None
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -70,6 +77,14 @@ torch.manual_seed(0)
 field = Field()
 
 
+def forward(s, n, steps):
+    y0 = (torch.randn(s, n, C_M), torch.randn(n, n, C_Z))
+    with torch.no_grad():
+        start = time.perf_counter()
+        odeint(field, y0, torch.tensor([0.0, 1.0]), method="rk4", options={"step_size": 1.0 / steps})
+        return time.perf_counter() - start
+
+
 def run(how, s, n, steps):
     y0 = (torch.randn(s, n, C_M, requires_grad=True), torch.randn(n, n, C_Z, requires_grad=True))
     for p in field.parameters():
@@ -107,5 +122,7 @@ for line in sys.stdin:
     s, n, steps = int(s), int(n), int(steps)
     if what.startswith("memory_"):
         print(peak_of(what[len("memory_"):], s, n, steps), flush=True)
+    elif what == "forward":
+        print(forward(s, n, steps), flush=True)
     else:
         print(run(what, s, n, steps), flush=True)

@@ -2,6 +2,7 @@
 // The few BLAS entry points the library needs, under names of its own, and a matrix product on the calling thread.
 #pragma once
 
+#include <atomic>
 #include <climits>
 #include <cstdint>
 #include <fathom/core/config.hpp>
@@ -109,6 +110,11 @@ inline index_t row_stride(index_t stride, index_t rows, index_t columns) {
 
 }  // namespace detail
 
+#if defined(FATHOM_COUNT_PRODUCTS)
+/// Multiply-adds of all products since the start: benchmarks of whole programs divide by it.
+inline std::atomic<std::int64_t> multiply_adds{0};
+#endif
+
 /// c[m, n] = alpha op(a) op(b) + beta c on the calling thread; row-major with row strides lda, ldb, ldc; op transposes
 /// when asked (a is then [k, m], b is [n, k]). With beta = 0 what c holds is never read.
 template <class T>
@@ -120,6 +126,9 @@ void gemm_serial(bool trans_a, bool trans_b, index_t m, index_t n, index_t k, T 
       for (index_t j = 0; j < n; ++j) c[i * ldc + j] = beta == T(0) ? T(0) : beta * c[i * ldc + j];
     return;
   }
+#if defined(FATHOM_COUNT_PRODUCTS)
+  multiply_adds.fetch_add(m * n * k, std::memory_order_relaxed);
+#endif
   use_single_threaded_blas();
   detail::call_blas(
       trans_a, trans_b, m, n, k, alpha, a, trans_a ? detail::row_stride(lda, k, m) : detail::row_stride(lda, m, k), b,

@@ -221,6 +221,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/integration.hpp
   include/fathom/ode/integration_adaptive.hpp
   include/fathom/ode/integration_events.hpp
+  include/fathom/ode/leaf_kernels.hpp
   include/fathom/ode/linearize.hpp
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
@@ -304,11 +305,13 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/kernels/intrinsics.cuh
   cuda/include/fathom/cuda/kernels/launch_blocks.cuh
   cuda/include/fathom/cuda/kernels/layer_norm_rows.cuh
+  cuda/include/fathom/cuda/kernels/leaves.cuh
   cuda/include/fathom/cuda/kernels/normalize.cuh
   cuda/include/fathom/cuda/kernels/row.cuh
   cuda/include/fathom/cuda/kernels/softmax_rows.cuh
   cuda/include/fathom/cuda/kernels/tile.cuh
   cuda/include/fathom/cuda/kernels/tiled_copy.cuh
+  cuda/include/fathom/cuda/kernels/tree_kernels.cuh
   cuda/include/fathom/cuda/kernels/triangle.cuh
   cuda/include/fathom/cuda/launch.cuh
   cuda/include/fathom/cuda/linear.hpp

@@ -4,6 +4,7 @@
 
 #include "device.hpp"
 #include "kernel_cases.hpp"
+#include "tree_cases.hpp"
 
 namespace {
 
@@ -39,4 +40,11 @@ TEST_CASE("cuda: layer norm, softmax and the triangle's contraction on a GPU, th
     compare_bitwise(row_records(b, lie), rows);
     compare_bitwise(triangle_records(b, lie), triangles);
   }
+}
+
+TEST_CASE("cuda: solvers' arithmetic and Adam over many leaves on a GPU") {
+  if (!has_gpu()) return;
+  tree_cases::check_combinations(fathom::cuda::gpu<float>{});
+  tree_cases::check_errors(fathom::cuda::gpu<float>{});
+  tree_cases::check_adam(fathom::cuda::gpu<float>{});
 }

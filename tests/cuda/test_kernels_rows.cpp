@@ -28,7 +28,9 @@ void check(const Records& of) {
   for (const layout lie : row_layouts) {
     CAPTURE(std::string(name_of(lie)));
     emulated b;
+    const int before = fathom::emulator::launches;
     const auto ascending = of(b, lie);
+    CHECK(fathom::emulator::launches > before);
     kernel_cases::compare(ascending, of(fathom::reference<double>{}, lie), float_limits);
     if (lie != layout::reversed) continue;
     b.who = order::descending;

@@ -14,6 +14,7 @@
 
 #include <fathom/autodiff/autodiff.hpp>
 #include <fathom/core/config.hpp>
+#include <fathom/ode/leaf_kernels.hpp>
 #include <fathom/ode/state.hpp>
 #include <fathom/ode/tree_kernels.hpp>
 #include <fathom/op/elementwise.hpp>
@@ -155,6 +156,77 @@ struct state_traits<Y> {
     }
   }
 
+  /// Whether leaf_kernels of the backend takes combinations of M states.
+  template <std::size_t M>
+  static constexpr bool at_once() {
+    if constexpr (plain_backend<tree::backend_of_t<Y>>)
+      return M > 0 && leaf_kernels<tree::backend_of_t<Y>>::at_once &&
+             M <= leaf_kernels<tree::backend_of_t<Y>>::most_terms;
+    else
+      return false;
+  }
+  /// out = y + sum_m c[m] k[m] (y may be null) in one launch; false, and nothing done, where a leaf does not fit.
+  template <std::size_t M>
+  static bool combine_at_once(Y& out, const Y* y, const std::array<double, M>& c, const std::array<const Y*, M>& k) {
+    using T = scalar_of<tree::backend_of_t<Y>>;
+    std::vector<const void*> from;
+    if (y != nullptr) from = addresses(*y);
+    std::vector<leaf_arrays<T>> all;
+    bool fits = true;
+    for_leaves(out, k, [&](auto& leaf, std::size_t n, const auto& terms) {
+      using leaf_t = std::remove_cvref_t<decltype(leaf)>;
+      if constexpr (number<leaf_t>) {
+        fits = false;
+      } else {
+        make_writable(leaf, *terms[0]);
+        leaf_arrays<T> arrays{leaf.size(), 1, {leaf.data()}};
+        if (y == nullptr)
+          arrays.at.push_back(nullptr);
+        else
+          fits = detail::append_values(arrays, *static_cast<const leaf_t*>(from[n])) && fits;
+        for (const leaf_t* term : terms) fits = detail::append_values(arrays, *term) && fits;
+        all.push_back(std::move(arrays));
+      }
+    });
+    if (fits) leaf_kernels<tree::backend_of_t<Y>>::combine(backend(out), all, c.data(), static_cast<int>(M));
+    return fits;
+  }
+  /// The mean squared scaled error of every leaf, with one wait for all of them; empty where a leaf does not fit.
+  template <std::size_t M>
+  static std::vector<double> errors_at_once(const Y& y0, const Y& y1, const std::array<double, M>& c,
+                                            const std::array<const Y*, M>& k, const tolerances& tol, const Y* weights) {
+    using T = scalar_of<tree::backend_of_t<Y>>;
+    const auto after = addresses(y1);
+    std::vector<const void*> w;
+    if (weights != nullptr) w = addresses(*weights);
+    std::vector<leaf_arrays<T>> all;
+    bool fits = true;
+    for_leaves(y0, k, [&](const auto& leaf, std::size_t n, const auto& terms) {
+      using leaf_t = std::remove_cvref_t<decltype(leaf)>;
+      if constexpr (number<leaf_t>) {
+        fits = false;
+      } else {
+        leaf_arrays<T> arrays{leaf.size(), 1, {nullptr}};
+        if (weights != nullptr) {
+          const leaf_t& weight = *static_cast<const leaf_t*>(w[n]);
+          arrays.repeat = detail::weight_repeats(weight, leaf);
+          arrays.at[0] = weight.data();
+          fits = fits && arrays.repeat > 0;
+        }
+        fits = detail::append_values(arrays, leaf) && fits;
+        fits = detail::append_values(arrays, *static_cast<const leaf_t*>(after[n])) && fits;
+        for (const leaf_t* term : terms) fits = detail::append_values(arrays, *term) && fits;
+        all.push_back(std::move(arrays));
+      }
+    });
+    std::vector<double> means;
+    if (!fits) return means;
+    for (const auto& [sum, count] :
+         leaf_kernels<tree::backend_of_t<Y>>::errors(backend(y0), all, c.data(), static_cast<int>(M), tol))
+      means.push_back(count == 0 ? 0 : sum / count);
+    return means;
+  }
+
   template <class B, int R, class T, std::size_t M, std::size_t... Term>
   static double mean_square(std::index_sequence<Term...>, const tensor<B, R, T>& y0, const tensor<B, R, T>& y1,
                             const std::array<double, M>& c, const std::array<const tensor<B, R, T>*, M>& k,
@@ -193,8 +265,10 @@ struct state_traits<Y> {
 
   template <std::size_t M>
   static void combine(Y& out, const Y& y, const std::array<double, M>& c, const std::array<const Y*, M>& k) {
-    const auto from = addresses(y);
     if (k.size() > 0) conform(out, y);
+    if constexpr (at_once<M>())
+      if (combine_at_once(out, &y, c, k)) return;
+    const auto from = addresses(y);
     for_leaves(out, k, [&](auto& leaf, std::size_t n, const auto& terms) {
       using leaf_t = std::remove_cvref_t<decltype(leaf)>;
       combine_leaf<leaf_t, M>(leaf, static_cast<const leaf_t*>(from[n]), c, terms);
@@ -204,6 +278,8 @@ struct state_traits<Y> {
   static void scaled_sum(Y& out, const std::array<double, M>& c, const std::array<const Y*, M>& k) {
     static_assert(M > 0, "fathom: scaled_sum needs at least one state");
     conform(out, *k[0]);
+    if constexpr (at_once<M>())
+      if (combine_at_once<M>(out, nullptr, c, k)) return;
     for_leaves(out, k, [&](auto& leaf, std::size_t, const auto& terms) {
       using leaf_t = std::remove_cvref_t<decltype(leaf)>;
       combine_leaf<leaf_t, M>(leaf, nullptr, c, terms);
@@ -213,10 +289,19 @@ struct state_traits<Y> {
   template <std::size_t M>
   static leaf_error error_norm(const Y& y0, const Y& y1, const std::array<double, M>& c,
                                const std::array<const Y*, M>& k, const tolerances& tol, const Y* weights = nullptr) {
+    leaf_error worst{-1, 0};
+    // Written so that a value that is not a number wins and stays.
+    const auto judge = [&worst](double square, std::size_t n) {
+      if (!(square <= worst.square) && worst.square == worst.square) worst = {square, static_cast<int>(n)};
+    };
+    if constexpr (at_once<M>()) {
+      const auto means = errors_at_once(y0, y1, c, k, tol, weights);
+      for (std::size_t n = 0; n < means.size(); ++n) judge(means[n], n);
+      if (!means.empty()) return worst;
+    }
     const auto after = addresses(y1);
     std::vector<const void*> w;
     if (weights != nullptr) w = addresses(*weights);
-    leaf_error worst{-1, 0};
     for_leaves(y0, k, [&](const auto& leaf, std::size_t n, const auto& terms) {
       using leaf_t = std::remove_cvref_t<decltype(leaf)>;
       double square;
@@ -234,8 +319,7 @@ struct state_traits<Y> {
         square = mean_square(std::make_index_sequence<M>{}, detail::values_of(leaf),
                              detail::values_of(*static_cast<const leaf_t*>(after[n])), c, plain, tol, weight);
       }
-      // Written so that a value that is not a number wins and stays.
-      if (!(square <= worst.square) && worst.square == worst.square) worst = {square, static_cast<int>(n)};
+      judge(square, n);
     });
     if (worst.square == -1) worst.square = 0;
     return worst;

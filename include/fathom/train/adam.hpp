@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include <fathom/train/flat.hpp>
 
@@ -42,8 +43,27 @@ struct adam_options {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-5, weight_decay = 0;
 };
 
+/// What one step does to a parameter.
+struct adam_functors {
+  functor::running_mean mean;
+  functor::running_square square;
+  functor::adam_update update;
+};
+
+/// A backend whose launches cost more than small tensors' work does the step on all tensors at once: it specialises
+/// this with `at_once` = true and
+///
+///     static void step(const B&, const std::vector<tensor<B, 1>>& p, g, m, v, next, const adam_functors&);
+///
+/// p and g are the parameters and their gradients as contiguous vectors, m, v and next the vectors of all of them.
+template <class B>
+struct adam_kernel {
+  static constexpr bool at_once = false;
+};
+
 /// State of the optimiser: moments of all parameters as vectors, and steps done. It is a tree, so it saves and loads
-/// like a model. Every step is three passes over all parameters, however many tensors they are.
+/// like a model. Every step is three passes over all parameters, however many tensors they are, or one launch where the
+/// backend has adam_kernel.
 template <plain_backend B>
 struct adam {
   using backend_type = B;
@@ -66,28 +86,47 @@ struct adam {
   /// values.
   template <class X>
   X update(const X& parameters, const X& gradient, double rate) {
-    const auto g = flatten(gradient);
-    const auto& b = g.backend();
-    const auto p = flatten(parameters);
-    ::fathom::detail::expect_extents<1>("adam", "the gradient", g, p.shape());
+    const auto g = vectors(gradient), p = vectors(parameters);
+    const extents<1> all{parameter_count(parameters)};
+    if (g.size() != p.size())
+      throw shape_error(::fathom::detail::concat("adam: the gradient has ", g.size(), " tensors, expected ", p.size()));
+    for (std::size_t i = 0; i < g.size(); ++i)
+      ::fathom::detail::expect_extents<1>("adam", "the gradient", g[i], p[i].shape());
+    const B b = p.front().backend();
     if (m.empty()) {
-      m = zeros_like(g);
-      v = zeros_like(g);
+      m = full<1>(b, all, scalar_of<B>(0));
+      v = full<1>(b, all, scalar_of<B>(0));
     }
-    ::fathom::detail::expect_extents<1>("adam", "the saved moments", m, p.shape());
+    ::fathom::detail::expect_extents<1>("adam", "the saved moments", m, all);
     ++step;
     // Storage that somebody else reads (a checkpoint being written) stays as it is.
     if (!m.is_unique()) m = clone(m);
     if (!v.is_unique()) v = clone(v);
-    using view = strided_view<const scalar_of<B>>;
-    b.map(functor::running_mean{options.beta1}, m.mutable_view(), view(m.view()), g.view());
-    b.map(functor::running_square{options.beta2}, v.mutable_view(), view(v.view()), g.view());
     const double n = static_cast<double>(step);
-    tensor<B, 1> next(b, p.shape());
-    b.map(functor::adam_update{1 - rate * options.weight_decay, rate, 1 - std::pow(options.beta1, n),
-                               1 - std::pow(options.beta2, n), options.eps},
-          next.mutable_view(), p.view(), m.view(), v.view());
+    const adam_functors f{{options.beta1},
+                          {options.beta2},
+                          {1 - rate * options.weight_decay, rate, 1 - std::pow(options.beta1, n),
+                           1 - std::pow(options.beta2, n), options.eps}};
+    tensor<B, 1> next(b, all);
+    if constexpr (adam_kernel<B>::at_once) {
+      adam_kernel<B>::step(b, p, g, m, v, next, f);
+    } else {
+      using view = strided_view<const scalar_of<B>>;
+      b.map(f.mean, m.mutable_view(), view(m.view()), g.front().view());
+      b.map(f.square, v.mutable_view(), view(v.view()), g.front().view());
+      b.map(f.update, next.mutable_view(), p.front().view(), m.view(), v.view());
+    }
     return unflatten(parameters, next);
+  }
+
+ private:
+  /// All values in one vector, or where all tensors are done at once, one for each.
+  template <class X>
+  static std::vector<tensor<B, 1>> vectors(const X& x) {
+    if constexpr (adam_kernel<B>::at_once)
+      return parameter_vectors(x);
+    else
+      return {flatten(x)};
   }
 };
 

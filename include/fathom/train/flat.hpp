@@ -2,6 +2,9 @@
 // All real tensors of a tree as one vector, so that optimisers work on every parameter in one pass.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include <fathom/op/layout.hpp>
 #include <fathom/tree/tree.hpp>
 
@@ -11,6 +14,12 @@ namespace detail {
 template <class B, class Leaf>
 inline constexpr bool is_parameter =
     any_tensor<Leaf>&& std::is_same_v<typename std::remove_cvref_t<Leaf>::value_type, scalar_of<B>>;
+/// Throws error where a parameter has no values.
+template <class Leaf>
+void expect_values(const std::string& path, const Leaf& leaf) {
+  if (leaf.empty())
+    throw error(::fathom::detail::concat("flatten: '", path, "' has no values; initialise or load it first"));
+}
 }  // namespace detail
 
 /// Number of scalars that flatten(x) holds.
@@ -36,8 +45,7 @@ tensor<tree::backend_of_t<X>, 1> flatten(const X& x) {
   tree::for_each_named(x, [&](const std::string& path, const auto& leaf) {
     if constexpr (any_tensor<decltype(leaf)>)
       if constexpr (detail::is_parameter<B, decltype(leaf)>) {
-        if (leaf.empty())
-          throw error(::fathom::detail::concat("flatten: '", path, "' has no values; initialise or load it first"));
+        detail::expect_values(path, leaf);
         if (flat.empty()) flat = tensor<B, 1>(leaf.backend(), {n});
         const auto row_major =
             ::fathom::detail::row_major_strides<std::remove_cvref_t<decltype(leaf)>::rank>(leaf.shape());
@@ -48,6 +56,22 @@ tensor<tree::backend_of_t<X>, 1> flatten(const X& x) {
   });
   if (flat.empty()) throw error("flatten: the tree holds no parameters");
   return flat;
+}
+
+/// The parameters in the order of visit, each as a contiguous vector; nothing is copied that lies in order already.
+template <class X>
+std::vector<tensor<tree::backend_of_t<X>, 1>> parameter_vectors(const X& x) {
+  using B = tree::backend_of_t<X>;
+  std::vector<tensor<B, 1>> all;
+  tree::for_each_named(x, [&](const std::string& path, const auto& leaf) {
+    if constexpr (any_tensor<decltype(leaf)>)
+      if constexpr (detail::is_parameter<B, decltype(leaf)>) {
+        detail::expect_values(path, leaf);
+        all.push_back(contiguous(leaf).reinterpret(extents<1>{leaf.size()}, extents<1>{1}));
+      }
+  });
+  if (all.empty()) throw error("flatten: the tree holds no parameters");
+  return all;
 }
 
 /// A tree like `x` whose parameters are windows of `flat`: nothing is copied.

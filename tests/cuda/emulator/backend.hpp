@@ -11,13 +11,17 @@ namespace fathom::emulator {
 /// Precision is that of cuda::gpu: float, or a tag whose storage is float.
 template <class Precision>
 struct gpu : reference<float> {
-  /// Part of the type of the run, not of the handle's identity: tensors of both orders mix.
+  /// No part of the handle's identity: tensors of both orders mix.
   order who = order::ascending;
   bool operator==(const gpu&) const { return true; }
 };
 
+/// Launches so far: whether a kernel was used at all, and how often.
+inline int launches = 0;
+
 template <class Precision, class Body, class View>
 void launch_blocks(const gpu<Precision>& b, index_t blocks, const Body& body, const char*, const View&) {
+  ++launches;
   run(dim3{static_cast<unsigned>(blocks)}, dim3{static_cast<unsigned>(Body::threads)}, Body::shared_bytes, body, b.who);
 }
 

@@ -9,6 +9,7 @@
 #include <fathom/cuda/kernels/attention.cuh>
 #include <fathom/cuda/kernels/launch_blocks.cuh>
 #include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/tree_kernels.cuh>
 #include <fathom/cuda/kernels/triangle.cuh>
 
 namespace fathom {
@@ -32,5 +33,11 @@ struct kernel<softmax_op, cuda::gpu<P>> : cuda::kernels::softmax_on<cuda::gpu<P>
 
 template <class P>
 struct kernel<triangle_op, cuda::gpu<P>> : cuda::kernels::triangle_on<cuda::gpu<P>> {};
+
+template <class P>
+struct ode::leaf_kernels<cuda::gpu<P>> : cuda::kernels::leaf_kernels_on<cuda::gpu<P>> {};
+
+template <class P>
+struct train::adam_kernel<cuda::gpu<P>> : cuda::kernels::adam_kernel_on<cuda::gpu<P>> {};
 
 }  // namespace fathom

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fathom/core/error.hpp>
+#include <fathom/core/host_tensor.hpp>
 #include <fathom/cuda/context.hpp>
 #include <fathom/tensor/strided_view.hpp>
 

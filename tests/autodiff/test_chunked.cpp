@@ -7,6 +7,7 @@
 #include <fathom/backend/reference.hpp>
 #include <fathom/nn/linear.hpp>
 #include <fathom/op/elementwise.hpp>
+#include <fathom/op/reduction.hpp>
 
 #include "support/random.hpp"
 
@@ -176,5 +177,76 @@ TEST_CASE("autodiff: kept activations change neither value nor gradients, and co
       CHECK(other->gradients[i].data == recomputed.gradients[i].data);
   }
   CHECK(!keep_activations::now());
+  CHECK(live_gradient_nodes() == 0);
+}
+
+TEST_CASE("autodiff: a plan measures one evaluation, and keeps what spares most work within its room") {
+  const B b;
+  const auto x = normal<2>(b, {64, 32}, 1), seed = normal<2>(b, {64, 32}, 5);
+  const auto wide = testing::randomised(linear<B, 32, 512>(b), 2);
+  const auto narrow = testing::randomised(linear<B, 512, 32>(b), 3);
+  const auto small = testing::randomised(linear<B, 32, 32>(b), 4);
+  // The first layer has little work for its bytes, the second much.
+  const auto cheap = [](const auto& w, const auto& rows) { return tanh(tanh(tanh(w(rows)))); };
+  const auto dear = [](const auto& shared, const auto& rows) {
+    return std::get<1>(shared)(tanh(std::get<0>(shared)(rows)));
+  };
+  activation_plan plan;
+  struct outcome {
+    std::vector<host_tensor<double>> gradients;
+    std::int64_t most;
+  };
+  const auto run = [&](activation_plan* under, index_t rows) {
+    const auto some = slice(x, 0, 0, rows), a = slice(seed, 0, 0, rows);
+    const auto before = memory_counter::in_use();
+    memory_counter::watch();
+    const activation_plan::recording scope(under);
+    const auto gradients = value_and_gradient(
+                               [&](const auto& in) {
+                                 const auto& [s, w, n, at] = in;
+                                 const auto y = chunked(dear, std::tuple(w, n), 8, chunked(cheap, s, 16, at));
+                                 return sum(y * constant(y.backend(), a));
+                               },
+                               std::tuple(small, wide, narrow, some))
+                               .second;
+    outcome result{{}, memory_counter::watched() - before};
+    tree::for_each(gradients, [&](const auto& leaf) { result.gradients.push_back(to_host(leaf)); });
+    return result;
+  };
+  const auto plain = run(nullptr, 64);
+  CHECK(!plan.known());
+  run(&plan, 64);
+  REQUIRE(plan.known());
+  REQUIRE(plan.layers().size() == 2);
+  // Two hidden layers of a chunk of 8 rows and 512 channels; three tanh and their input of 16 rows and 32.
+  CHECK(plan.layers()[1].bytes >= 2 * 8 * 512 * 8);
+  CHECK(plan.layers()[1].bytes < 3 * 8 * 512 * 8);
+  CHECK(plan.layers()[0].bytes >= 3 * 16 * 32 * 8);
+  CHECK(plan.layers()[1].work > 8 * plan.layers()[0].work);
+  plan.choose(0);
+  const std::int64_t least = plan.most();
+  CHECK(plan.layers()[0].kept + plan.layers()[1].kept == 0);
+  plan.choose_all();
+  const std::int64_t all = plan.most();
+  CHECK(all > least + plan.layers()[1].bytes * 6);
+  index_t before = 0;
+  for (std::int64_t room = least; room <= all; room += (all - least) / 16) {
+    plan.choose(room);
+    CHECK(plan.most() <= room);
+    CHECK(plan.layers()[1].kept >= before);
+    CHECK((plan.layers()[1].kept == 8 || room - plan.most() < plan.layers()[1].bytes));
+    before = plan.layers()[1].kept;
+    const auto under = run(&plan, 64);
+    CHECK(under.most <= room);
+    REQUIRE(under.gradients.size() == plain.gradients.size());
+    for (std::size_t i = 0; i < plain.gradients.size(); ++i) CHECK(under.gradients[i].data == plain.gradients[i].data);
+  }
+  CHECK(before == 8);
+  // Other extents than the measured ones: nothing is kept.
+  plan.choose_all();
+  const auto other = run(&plan, 40), without = run(nullptr, 40);
+  CHECK(other.most <= without.most);
+  for (std::size_t i = 0; i < other.gradients.size(); ++i) CHECK(other.gradients[i].data == without.gradients[i].data);
+  CHECK(activation_plan::current() == nullptr);
   CHECK(live_gradient_nodes() == 0);
 }

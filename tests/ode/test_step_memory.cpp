@@ -2,12 +2,15 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 #include <vector>
 
+#include <fathom/autodiff/chunked.hpp>
 #include <fathom/autodiff/gradient.hpp>
 #include <fathom/backend/reference.hpp>
 #include <fathom/core/memory.hpp>
 #include <fathom/ode/ode.hpp>
+#include <fathom/op/linear.hpp>
 #include <fathom/op/random.hpp>
 #include <fathom/op/reduction.hpp>
 #if __has_include(<thrust/version.h>)
@@ -63,6 +66,41 @@ struct problem {
   }
 };
 
+/// y' = W_2 tanh(W_1 y) - tanh(y v), rows in chunks; counts how often a chunk runs.
+template <class B>
+struct chunked_field {
+  using backend_type = B;
+  tensor<B, 2> w;  // [32, 16]
+  tensor<B, 2> v;  // [16, 16]
+  inline static long runs = 0;
+  void visit(auto&& visitor) {
+    visitor("w", w);
+    visitor("v", v);
+  }
+  template <class B2>
+  using rebind = chunked_field<B2>;
+
+  /// No bias.
+  template <class B2>
+  static std::optional<tensor<B2, 1>> none_of(const tensor<B2, 2>&) {
+    return {};
+  }
+  tensor<B, 2> operator()(const ode_time<B>&, const tensor<B, 2>& y) const {
+    const auto wide = chunked(
+        [](const auto& one, const auto& rows) {
+          ++chunked_field<reference<float>>::runs;
+          return apply<linear_op>(tanh(apply<linear_op>(rows, one, none_of(one))), transpose(one, 0, 1), none_of(one));
+        },
+        w, 3, y);
+    return wide - chunked(
+                      [](const auto& one, const auto& rows) {
+                        ++chunked_field<reference<float>>::runs;
+                        return tanh(apply<linear_op>(rows, one, none_of(one)));
+                      },
+                      v, 4, y);
+  }
+};
+
 template <class G>
 bool same(const G& x, const G& y) {
   return to_host(x.y0).data == to_host(y.y0).data && to_host(x.parameters.w).data == to_host(y.parameters.w).data;
@@ -111,6 +149,56 @@ TEST_CASE("ode: a step that is held is evaluated once more, one that is not once
   CHECK(staged.stats.recompute_evaluations == 13 * 3);  // and the products evaluate all four
   CHECK(held.stats.vjp_evaluations == 13 * 4);
   CHECK(staged.stats.vjp_evaluations == 13 * 4);
+}
+
+TEST_CASE("ode: what the budget leaves goes to the graphs of chunks, within the budget and without changing a bit") {
+  using B = reference<float>;
+  using counted = chunked_field<B>;
+  const B b;
+  const counted field{random_normal<2>(b, {32, 16}, 1), random_normal<2>(b, {16, 16}, 2)};
+  const auto y0 = random_normal<2>(b, {12, 16}, 3), a = random_normal<2>(b, {12, 16}, 4);
+  struct outcome {
+    host_tensor<float> y0, w, v;
+    std::int64_t peak;
+    long runs, evaluations;
+  };
+  const auto gradient = [&](std::size_t bytes, ode::step_memory memory) {
+    memory_counter::reset_peak();
+    const auto before = memory_counter::current();
+    const auto pullback =
+        ode::solve_with_gradient(ode::differentiable(field), y0, {0, 1}, ode::rk4{}, ode::fixed_steps{9},
+                                 ode::checkpointed{.bytes = bytes, .slots = 4, .memory = memory})
+            .second;
+    counted::runs = 0;
+    const auto g = pullback.consume(a);
+    return outcome{to_host(g.y0),           to_host(g.parameters.w),
+                   to_host(g.parameters.v), memory_counter::peak() - before,
+                   counted::runs,           g.stats.recompute_evaluations};
+  };
+  const auto least = gradient(1, ode::step_memory::automatic);
+  const auto most = gradient(1 << 24, ode::step_memory::automatic);
+  // Seven chunks run for every evaluation: without room again when it is differentiated, with room not. The first
+  // product of a pass measures, and keeps nothing.
+  CHECK(least.runs == 7 * (least.evaluations + 2 * 9 * 4));
+  CHECK(most.runs == 7 * (most.evaluations + 2 + 3));  // the last step's products; the stages of other steps are held
+  CHECK(most.peak > least.peak);
+  long runs = least.runs;
+  for (std::size_t bytes = static_cast<std::size_t>(least.peak); bytes < static_cast<std::size_t>(2 * most.peak);
+       bytes += bytes / 8) {
+    const auto some = gradient(bytes, ode::step_memory::automatic);
+    CHECK(some.peak <= static_cast<std::int64_t>(bytes));
+    CHECK(some.runs <= runs);
+    runs = some.runs;
+    CHECK(some.y0.data == least.y0.data);
+    CHECK(some.w.data == least.w.data);
+    CHECK(some.v.data == least.v.data);
+  }
+  CHECK(runs == most.runs);
+  const auto staged = gradient(1, ode::step_memory::stage), whole = gradient(1, ode::step_memory::step);
+  for (const auto* other : {&staged, &whole}) {
+    CHECK(other->y0.data == least.y0.data);
+    CHECK(other->w.data == least.w.data);
+  }
 }
 
 TEST_CASE("ode: dropout that is a function of the time is the same when steps are made again") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A function applied chunk by chunk along the first axis, remembered by its inputs only: the backward pass runs each
 // chunk again under a short-lived graph. This bounds the memory of every row-wise layer, forward and backward, to one
-// chunk beyond inputs and outputs. Where memory is plentiful, keep_activations spares the second run.
+// chunk beyond inputs and outputs. Where memory is left, keep_activations or an activation_plan spares the second run.
 #pragma once
 
 #include <algorithm>
@@ -10,29 +10,12 @@
 #include <optional>
 #include <tuple>
 
+#include <fathom/autodiff/activation_plan.hpp>
 #include <fathom/autodiff/gradient.hpp>
 #include <fathom/core/memory.hpp>
 #include <fathom/op/layout.hpp>
 
 namespace fathom {
-
-/// While one lives, chunked layers recorded by this thread keep the graphs of their chunks, instead of running them
-/// again in the backward pass, as long as the bytes in use (memory_counter::in_use) stay below `up_to`. Gradients have
-/// the same bits either way; a kept evaluation costs three products where a recomputed one costs four.
-class keep_activations {
- public:
-  explicit keep_activations(std::int64_t up_to) : before_(limit_) { limit_ = up_to; }
-  ~keep_activations() { limit_ = before_; }
-  keep_activations(const keep_activations&) = delete;
-  keep_activations& operator=(const keep_activations&) = delete;
-
-  /// Whether a chunk recorded now would be kept.
-  static bool now() { return limit_ > 0 && memory_counter::in_use() < limit_; }
-
- private:
-  std::int64_t before_;
-  inline static thread_local std::int64_t limit_ = 0;
-};
 
 namespace detail {
 
@@ -121,6 +104,14 @@ struct collect_nodes {
       if (leaf.node()) nodes.push_back(leaf.node());
   }
 };
+struct count_matrices {
+  double numbers = 0;
+  template <class Leaf>
+  void operator()(const Leaf& leaf) {
+    if constexpr (any_tensor<Leaf>)
+      if constexpr (Leaf::rank >= 2) numbers += static_cast<double>(leaf.size());
+  }
+};
 struct find_watched {
   bool found = false;
   template <class Leaf>
@@ -152,25 +143,33 @@ class chunked_node final : public gradient_node {
 
   Y cotangent;
 
-  /// The value; chunks are kept as keep_activations says.
+  /// The value; chunks are kept as the thread's plan or keep_activations says.
   template <class Plain, class... PlainMapped>
   Y forward(const Plain& plain_shared, const PlainMapped&... plain) {
     const index_t n = std::get<0>(mapped_).extent(0);
+    plan_ = n > 0 ? activation_plan::current() : nullptr;
+    if (plan_ != nullptr) number_ = plan_->enter(n, chunk_, work());
+    const activation_plan::pause inside;
     Y y;
     for (index_t from = 0; from < n || from == 0; from += chunk_) {
       const index_t to = std::min(n, from + chunk_);
       Y part;
-      if (n > 0 && keep_activations::now()) {
+      if (plan_ != nullptr ? plan_->keeps(number_, from) : n > 0 && keep_activations::now()) {
         if (!kept_shared_) kept_shared_.emplace(rewatch<B>(shared_));
         auto made = record(*kept_shared_, from, to);
         part = made.second.primal();
         kept_.push_back({from, std::move(made.first), made.second.node(), made.second.slot()});
+      } else if (plan_ != nullptr && plan_->measuring() && from == 0) {
+        part = measured(to);
       } else if (to == n && from == 0) {
-        return f_(plain_shared, plain...);
+        part = f_(plain_shared, plain...);
       } else {
         part = f_(plain_shared, rows_of(plain, from, to)...);
       }
-      if (to == n && from == 0) return part;
+      if (to == n && from == 0) {
+        y = std::move(part);
+        break;
+      }
       if (y.empty()) {
         auto e = part.shape();
         e[0] = n;
@@ -178,11 +177,32 @@ class chunked_node final : public gradient_node {
       }
       write_rows(y, part, from);
     }
+    if (plan_ != nullptr) plan_->leave(number_);
     return y;
   }
 
   void propagate(bool release) override {
     if (cotangent.empty()) return;
+    const bool measured = plan_ != nullptr && plan_ == activation_plan::current();
+    if (measured) plan_->enter_backward(number_);
+    {
+      const activation_plan::pause inside;
+      run(release);
+    }
+    if (measured) plan_->leave_backward(number_);
+  }
+
+ private:
+  using rows_t = std::tuple<Mapped...>;
+  /// A chunk's graph: its leaves (views of the inputs' rows) and its end.
+  struct kept_chunk {
+    index_t from;
+    rows_t rows;
+    std::shared_ptr<gradient_node> node;
+    Y* slot;
+  };
+
+  void run(bool release) {
     const Y dy = std::exchange(cotangent, Y{});
     const index_t n = std::get<0>(mapped_).extent(0);
     Shared shared = kept_shared_ ? *kept_shared_ : rewatch<B>(shared_);
@@ -207,15 +227,31 @@ class chunked_node final : public gradient_node {
     }
   }
 
- private:
-  using rows_t = std::tuple<Mapped...>;
-  /// A chunk's graph: its leaves (views of the inputs' rows) and its end.
-  struct kept_chunk {
-    index_t from;
-    rows_t rows;
-    std::shared_ptr<gradient_node> node;
-    Y* slot;
-  };
+  /// Numbers that a row's positions meet: products with the shared matrices are most of a chunk's work.
+  double work() const {
+    count_matrices count;
+    tree::for_each(shared_, count);
+    const auto& first = std::get<0>(mapped_);
+    const index_t rows = std::min(chunk_, first.extent(0));
+    return (1 + count.numbers) * static_cast<double>(rows) *
+           static_cast<double>(
+               std::max<index_t>(1, first.size() / std::max<index_t>(1, first.extent(0) * first.extent(-1))));
+  }
+  /// The first chunk's value, and what its graph takes.
+  Y measured(index_t to) {
+    const std::int64_t before = memory_counter::in_use();
+    Y part;
+    const auto graph = [&] {
+      auto made = record(rewatch<B>(shared_), 0, to);
+      part = made.second.primal();
+      return std::pair(std::move(made.first), made.second.node());
+    }();
+    std::int64_t took = memory_counter::in_use() - before;
+    if (part.is_unique())
+      took -= static_cast<std::int64_t>(part.size()) * static_cast<std::int64_t>(sizeof(scalar_of<B>));
+    plan_->took(number_, took);
+    return part;
+  }
 
   std::pair<rows_t, tensor<autodiff<B>, Y::rank>> record(const Shared& shared, index_t from, index_t to) const {
     rows_t rows =
@@ -290,6 +326,8 @@ class chunked_node final : public gradient_node {
   std::array<bool, sizeof...(Mapped)> being_written_{};
   std::optional<Shared> kept_shared_;
   std::vector<kept_chunk> kept_;
+  activation_plan* plan_ = nullptr;
+  std::size_t number_ = 0;
 };
 
 }  // namespace detail

@@ -25,7 +25,13 @@ struct memory_counter {
   /// Bytes of current() that hold something.
   static std::int64_t in_use() { return current() - idle(); }
   /// A cache has taken `bytes` (negative: given away).
-  static void add_idle(std::int64_t bytes) { idle_.fetch_add(bytes, std::memory_order_relaxed); }
+  static void add_idle(std::int64_t bytes) {
+    idle_.fetch_add(bytes, std::memory_order_relaxed);
+    if (bytes < 0) note(in_use());
+  }
+  /// Largest value of in_use() since the last watch().
+  static std::int64_t watched() { return watched_.load(std::memory_order_relaxed); }
+  static void watch() { watched_.store(in_use(), std::memory_order_relaxed); }
   /// Starts a new peak at current().
   static void reset_peak() { peak_.store(current(), std::memory_order_relaxed); }
 
@@ -36,14 +42,22 @@ struct memory_counter {
     std::int64_t seen = peak_.load(std::memory_order_relaxed);
     while (seen < now && !peak_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
     }
+    note(now - idle());
   }
   static void remove(std::size_t bytes) {
     bytes_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
 
  private:
+  static void note(std::int64_t now) {
+    std::int64_t seen = watched_.load(std::memory_order_relaxed);
+    while (seen < now && !watched_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+    }
+  }
+
   inline static std::atomic<std::int64_t> bytes_{0};
   inline static std::atomic<std::int64_t> peak_{0};
+  inline static std::atomic<std::int64_t> watched_{0};
   inline static std::atomic<std::int64_t> idle_{0};
   inline static std::atomic<std::int64_t> allocations_{0};
 };

@@ -56,7 +56,7 @@ struct used_stages {
   static constexpr auto entries = nonzero_entries(values);
 };
 
-/// Which stages' residuals are held while a step is differentiated, and how far chunked layers may keep theirs.
+/// Which stages' residuals are held while a step is differentiated, and which chunks of layers keep theirs.
 class held_stages {
  public:
   /// Counts from the bytes in use now.
@@ -66,25 +66,26 @@ class held_stages {
                    ? std::numeric_limits<std::int64_t>::max()
                    : memory_counter::in_use() + static_cast<std::int64_t>(bytes)) {}
 
-  /// Whether to record a stage now, for later.
-  bool wanted() const {
+  /// Whether to record a stage now, for later, with all its chunks: where that leaves room for differentiating another
+  /// one like that, and for `beside` bytes of states.
+  bool wanted(std::size_t beside) {
     if (memory_ != step_memory::automatic) return memory_ == step_memory::step;
-    // Room for this one, for one more that is recorded when it is differentiated, and for what that takes.
-    return memory_counter::in_use() + 5 * residuals_ / 2 <= limit_;
+    if (!plan_.known()) return false;
+    plan_.choose_all();
+    return memory_counter::in_use() + plan_.everything() + plan_.most() + static_cast<std::int64_t>(beside) <= limit_;
   }
-  /// What one stage took.
-  void learn(std::int64_t bytes) { residuals_ = std::max(residuals_, bytes); }
-  bool known() const { return residuals_ > 0; }
-  /// Bytes in use up to which chunked layers keep what they recorded, `stages` being still to be recorded.
-  std::int64_t keep_up_to(std::size_t stages) const {
-    if (memory_ != step_memory::automatic || !known()) return 0;
-    return std::max<std::int64_t>(0, limit_ - (static_cast<std::int64_t>(stages) + 2) * residuals_);
+  /// What a stage is recorded under that is held; one that is differentiated at once keeps what fits.
+  activation_plan* whole() { return memory_ == step_memory::automatic ? &plan_ : nullptr; }
+  activation_plan* fitting() {
+    if (memory_ != step_memory::automatic) return nullptr;
+    if (plan_.known()) plan_.choose(limit_ - memory_counter::in_use());
+    return &plan_;
   }
 
  private:
   step_memory memory_;
   std::int64_t limit_;
-  std::int64_t residuals_ = 0;
+  activation_plan plan_{};
 };
 
 /// One step's derivative: forward() makes its stages again from the state before it, backward() differentiates them.
@@ -99,17 +100,24 @@ class step_adjoint {
   static constexpr bool can_drop = !flat_state<Y> && !filling_field<Field, Y>;
 
   step_adjoint(const Y& like, held_stages memory)
-      : work(like), g_(repeat<stages>(like)), stage_(like), seed_(like), sum_(like), memory_(memory) {}
+      : work(like), g_(repeat<stages>(like)), stage_(like), seed_(like), sum_(like), memory_(memory) {
+    // Handles of `like` would keep its storage.
+    if constexpr (can_drop) {
+      work.k = repeat<stages>(Y{});
+      g_ = work.k;
+      work.stage = work.end_slope = stage_ = seed_ = sum_ = Y{};
+    }
+  }
 
   /// With `all`, every stage's slope is there afterwards; without, those that no later one needs may be left out.
   void forward(evaluator<Field, Y>& f, const step_record& step, const Y& y, bool all) {
     static_for<0, stages>([&](auto index) {
       constexpr std::size_t row = decltype(index)::value;
       if constexpr (used[row]) {
-        if constexpr (row > 0) Solver::template add_row<row>(stage_, y, step.dt, work.k);
-        const Y& at = row == 0 ? y : stage_;
+        const Y& at = stage_state<row>(step, y);
         if constexpr (can_hold) {
-          if (memory_.wanted()) return record<row>(f, step, at);
+          // Beside it: slopes of later stages, and a stage, a seed, a sum and a cotangent.
+          if (memory_.wanted((stages - row + 4) * traits::bytes(y))) return record<row>(f, step, at);
         }
         // A stage that no later one needs is evaluated by its own product.
         if (all || stage_column<tableau, row>::entries.count > 0) f(time_of(row, step), at, work.k[row]);
@@ -128,8 +136,9 @@ class step_adjoint {
       constexpr std::size_t row = stages - 1 - decltype(index)::value;
       if constexpr (used[row]) {
         seed<row>(nonzero_columns<stage_column<tableau, row>>{}, h, a);
+        static_for<row, stages>([&](auto later) { drop_cotangent<decltype(later)::value, row>(); });
         if (with_times) times.h += tableau::b[row] * traits::dot(a, work.k[row]);
-        auto cotangent = product<row>(f, step, y, gradient);
+        auto cotangent = product<row>(f, step, y, gradient, with_times);
         ++stats.vjp_evaluations;
         g_[row] = std::move(cotangent.y);
         times.t += cotangent.t;
@@ -137,9 +146,10 @@ class step_adjoint {
         if (with_times)
           for (std::size_t j = 0; j != row; ++j)
             if (tableau::a[row][j] != 0) times.h += tableau::a[row][j] * traits::dot(g_[row], work.k[j]);
+        if constexpr (can_drop) seed_ = sum_;  // of the right extents again
         traits::combine(seed_, sum_, std::array<double, 1>{1}, std::array<const Y*, 1>{&g_[row]});
         std::swap(sum_, seed_);
-        static_for<row, stages>([&](auto later) { drop_cotangent<decltype(later)::value, row>(); });
+        if constexpr (can_drop && first_input<row>() == row) g_[row] = Y{};  // enters no seed
       }
     });
     return times;
@@ -158,18 +168,24 @@ class step_adjoint {
 
   template <std::size_t Row>
   void record(evaluator<Field, Y>& f, const step_record& step, const Y& at) {
-    const keep_activations keep(memory_.keep_up_to(stages - 1 - Row));
-    const std::int64_t before = memory_counter::in_use();
-    const bool first = !memory_.known();
+    const activation_plan::recording under(memory_.whole());
     held_[Row].emplace(linearize(f, time_of(Row, step), at, work.k[Row]));
-    if (!first) return;
-    memory_.learn(memory_counter::in_use() - before);
-    if (!memory_.wanted()) held_[Row].reset();
   }
-  /// A cotangent has served when the first stage that its stage depends on has been reached.
+  /// y, or y + h sum_j a_row,j k_j.
+  template <std::size_t Row>
+  const Y& stage_state(const step_record& step, const Y& y) {
+    if constexpr (can_drop) stage_ = Row == 0 ? Y{} : y;
+    if constexpr (Row == 0) {
+      return y;
+    } else {
+      Solver::template add_row<Row>(stage_, y, step.dt, work.k);
+      return stage_;
+    }
+  }
+  /// A cotangent has served when the seed of the first stage that its stage depends on is made.
   template <std::size_t Stage, std::size_t Row>
   void drop_cotangent() {
-    if constexpr (can_drop && first_input<Stage>() == Row) g_[Stage] = Y{};
+    if constexpr (can_drop && Stage > Row && first_input<Stage>() == Row) g_[Stage] = Y{};
   }
   template <std::size_t Stage>
   static constexpr std::size_t first_input() {
@@ -180,6 +196,7 @@ class step_adjoint {
 
   template <std::size_t Row, std::size_t... Later>
   void seed(std::index_sequence<Later...>, double h, const Y& a) {
+    if constexpr (can_drop) seed_ = a;
     if constexpr (tableau::b[Row] != 0)
       traits::scaled_sum(seed_,
                          std::array<double, 1 + sizeof...(Later)>{h * tableau::b[Row], (h * tableau::a[Later][Row])...},
@@ -190,21 +207,56 @@ class step_adjoint {
   }
   template <std::size_t Row>
   field_cotangent<Y> product(evaluator<Field, Y>& f, const step_record& step, const Y& y,
-                             typename Field::gradient_type& gradient) {
+                             typename Field::gradient_type& gradient, bool with_times) {
     if constexpr (can_hold) {
       if (held_[Row]) {
-        auto cotangent = (*held_[Row])(seed_, gradient, true);
+        auto cotangent = (*held_[Row])(take_seed(), gradient, true);
         held_[Row].reset();
-        if constexpr (can_drop) work.k[Row] = Y{};
+        drop_slopes<Row>(with_times);
         return cotangent;
       }
     }
-    if constexpr (Row > 0) Solver::template add_row<Row>(stage_, y, step.dt, work.k);
-    const Y& at = Row == 0 ? y : stage_;
-    // No earlier stage needs this one's slope.
-    if constexpr (can_drop) work.k[Row] = Y{};
-    const keep_activations keep(memory_.keep_up_to(0));
-    return f.field->vjp(traits::time(time_of(Row, step), at), at, seed_, gradient);
+    const Y& at = stage_state<Row>(step, y);
+    drop_slopes<Row>(with_times);
+    const auto t = traits::time(time_of(Row, step), at);
+    activation_plan* const plan = memory_.fitting();
+    const activation_plan::recording under(plan);
+    if constexpr (can_hold) {
+      auto pullback = [&] {
+        Y value = can_drop ? Y{} : at;
+        return f.field->linearize(t, at, value);
+      }();
+      if (plan != nullptr) plan->recorded();
+      return pullback(take_seed(), gradient, true);
+    } else {
+      return f.field->vjp(t, at, seed_, gradient);
+    }
+  }
+  /// The seed, whose storage goes back as soon as the field has used it.
+  Y take_seed() {
+    if constexpr (can_drop)
+      return std::exchange(seed_, Y{});
+    else
+      return seed_;
+  }
+  /// Slopes that nobody needs once the stage state of `Row` is there.
+  template <std::size_t Row>
+  void drop_slopes(bool with_times) {
+    if constexpr (can_drop) {
+      work.k[Row] = Y{};
+      if (!with_times)
+        static_for<0, Row>([&](auto earlier) {
+          constexpr std::size_t column = decltype(earlier)::value;
+          if constexpr (first_user<column>() == Row) work.k[column] = Y{};
+        });
+    }
+  }
+  /// The first stage whose state the slope of stage `Column` enters: going backward, the last.
+  template <std::size_t Column>
+  static constexpr std::size_t first_user() {
+    for (std::size_t j = Column + 1; j < stages; ++j)
+      if (tableau::a[j][Column] != 0 && used[j]) return j;
+    return Column;
   }
 
   std::array<Y, stages> g_;  // cotangents of the stage states

@@ -75,15 +75,17 @@ class recorded_evaluation {
     });
   }
 
-  field_cotangent<Y> operator()(const Y& a, Field& gradient, bool last) {
+  /// Hand `a` over where it is not needed afterwards: its storage is given back on the way.
+  field_cotangent<Y> operator()(Y a, Field& gradient, bool last) {
     std::vector<std::shared_ptr<fathom::detail::gradient_node>> roots;
     std::size_t n = 0;
-    tree::for_each(a, [&](const auto& leaf) {
+    tree::for_each(a, [&](auto& leaf) {
       using leaf_t = std::remove_cvref_t<decltype(leaf)>;
       if constexpr (any_tensor<leaf_t>) {
         const auto& [node, slot] = entries_[n++];
         if (!node || leaf.empty()) return;
         fathom::detail::accumulate(*static_cast<leaf_t*>(slot), leaf);
+        leaf = leaf_t{};
         roots.push_back(node);
       }
     });
@@ -158,12 +160,12 @@ class autodiff_field {
   }
 
   template <class Y>
-  field_cotangent<Y> vjp(const ode_time<backend_type>& t, const Y& y, const Y& a, Field& gradient) const {
+  field_cotangent<Y> vjp(const ode_time<backend_type>& t, const Y& y, Y a, Field& gradient) const {
     auto pullback = [&] {
       Y value;
       return linearize(t, y, value);
     }();
-    return pullback(a, gradient, true);
+    return pullback(std::move(a), gradient, true);
   }
 
   /// One evaluation, recorded: see recording_field.

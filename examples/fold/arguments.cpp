@@ -42,6 +42,13 @@ std::optional<int> parse_arguments(int argc, char** argv, fold_arguments& a) {
   app.add_option("--threads", a.threads, "0: all of the machine; results do not depend on it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  auto* device = app.add_option("--device", a.device, "cpu or cuda, an NVIDIA GPU (needs a build with FATHOM_CUDA)")
+                     ->check(CLI::IsMember({"cpu", "cuda"}))
+                     ->capture_default_str();
+  app.add_option("--precision", a.precision, "what products on a GPU read: float32, tf32 or bf16")
+      ->check(CLI::IsMember({"float32", "tf32", "bf16"}))
+      ->needs(device)
+      ->capture_default_str();
   app.add_option("--reference", a.reference, "experimental structure (PDB, mmCIF) to score the prediction against");
   app.add_flag("--drift", a.drift,
                "for the report: solve the last pass again with twice the steps and show the difference along the depth")

@@ -16,7 +16,8 @@ struct fold_arguments {
   std::optional<double> rtol, atol;  ///< adaptive steps
   std::optional<long> recycles, clusters, extra;
   std::uint64_t seed = 0;
-  int threads = 0;           ///< 0: all
+  int threads = 0;  ///< 0: all
+  std::string device = "cpu", precision = "float32";
   std::string reference;     ///< experimental structure to compare with
   bool drift = false;        ///< compare with a solve of twice the steps
   bool report = true;        ///< write report.html

@@ -80,12 +80,10 @@ std::int64_t estimate_fold(const fold_arguments& a, const fathom::features& quer
   return fathom::fold_memory_estimate<float, D>(query, options_of(a), parameters);
 }
 
-template <class D>
-fold_outcome run_fold(const fold_arguments& a, const fathom::features& query,
+template <class D, class B>
+fold_outcome run_fold(const B& b, const fold_arguments& a, const fathom::features& query,
                       const std::function<void(const fathom::fold_progress&)>& progress) {
-  using B = fathom::cpu<float>;
   fold_outcome outcome;
-  const B b = backend_of(a);
   const auto start = std::chrono::steady_clock::now();
   // Without weights every layer is drawn, the final ones too, so that the whole path does work.
   const auto model = a.model.empty()

@@ -13,6 +13,7 @@
 #include "check_input.hpp"
 #include "progress_bar.hpp"
 #include "report.hpp"
+#include "run_gpu.hpp"
 
 namespace {
 
@@ -46,6 +47,8 @@ int fold(fold_arguments arguments) {
     if (!arguments.reference.empty() && !shipped) check_input(arguments.reference);
     return done;
   }
+  const bool gpu = arguments.device == "cuda";
+  if (gpu) require_gpu_build();
   complete_arguments(arguments);
   std::fprintf(stderr, "fold: %s\n", arguments.described.c_str());
   // Everything that can be wrong with the input shows before the work begins.
@@ -63,7 +66,7 @@ int fold(fold_arguments arguments) {
                                          : estimate_small)(arguments, query);
   std::fprintf(stderr, "fold: %s, %td residues, %zu sequences; about %s of memory\n", arguments.target.c_str(),
                static_cast<std::ptrdiff_t>(query.sequence().size()), alignment.rows.size(), megabytes(needed).c_str());
-  if (arguments.memory > 0 && needed > static_cast<std::int64_t>(arguments.memory))
+  if (!gpu && arguments.memory > 0 && needed > static_cast<std::int64_t>(arguments.memory))
     throw fathom::resource_error("this fold needs about " + megabytes(needed) + " of memory, --memory allows " +
                                  megabytes(static_cast<std::int64_t>(arguments.memory)) +
                                  ": use fewer --clusters and --extra rows, or a solver with fewer stages");
@@ -71,7 +74,8 @@ int fold(fold_arguments arguments) {
   fold_outcome outcome;
   {
     progress_bar bar;
-    outcome = (large     ? run_alphafold2
+    outcome = (gpu       ? run_on_gpu
+               : large   ? run_alphafold2
                : compact ? run_compact
                          : run_small)(arguments, query, [&](const fathom::fold_progress& p) {
       if (stop) throw interruption{};

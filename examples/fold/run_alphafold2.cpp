@@ -6,6 +6,6 @@ std::int64_t estimate_alphafold2(const fold_arguments& a, const fathom::features
 }
 
 fold_outcome run_alphafold2(const fold_arguments& a, const fathom::features& query,
-                    const std::function<void(const fathom::fold_progress&)>& progress) {
-  return run_fold<fathom::alphafold2>(a, query, progress);
+                            const std::function<void(const fathom::fold_progress&)>& progress) {
+  return run_fold<fathom::alphafold2>(backend_of(a), a, query, progress);
 }

@@ -1,42 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fathom/model/compact_checkpoint.hpp>
-#include <fathom/model/compact_fold.hpp>
-
-#include "fold_run_impl.hpp"
-
-namespace {
-
-using B = fathom::cpu<float>;
-
-template <class Depth>
-fold_outcome run(const fold_arguments& a, const fathom::features& query, const fathom::compact_settings& settings,
-                 const std::function<void(const fathom::fold_progress&)>& progress) {
-  using model_type = fathom::compact_fold_model<B, fathom::compact, Depth>;
-  fold_outcome outcome;
-  const B b = backend_of(a);
-  const auto start = std::chrono::steady_clock::now();
-  const auto model = a.model.empty() ? fathom::initialise(fathom::make_compact<model_type>(b, settings),
-                                                          {.seed = a.seed, .final_scale = 0.1})
-                                     : fathom::load_compact<model_type>(b, fathom::io::safetensors(a.model), settings);
-  outcome.parameters = fathom::tree::count(model);
-  outcome.load_seconds = seconds_since(start);
-  outcome.depth = settings.depth;
-  timed_fold(outcome, a, progress, [&](const fathom::fold_options& options) { return fold(model, query, options); });
-  return outcome;
-}
-
-}  // namespace
+#include "compact_run_impl.hpp"
 
 std::int64_t estimate_compact(const fold_arguments& a, const fathom::features& query) {
-  const B b;
+  const fathom::cpu<float> b;
   return fathom::fold_memory_estimate<float, fathom::compact>(
-      query, options_of(a), fathom::tree::count(fathom::compact_fold_model<B, fathom::compact>(b)));
+      query, options_of(a), fathom::tree::count(fathom::compact_fold_model<fathom::cpu<float>, fathom::compact>(b)));
 }
 
 fold_outcome run_compact(const fold_arguments& a, const fathom::features& query,
                          const std::function<void(const fathom::fold_progress&)>& progress) {
-  fathom::compact_settings settings;
-  if (!a.model.empty()) settings = fathom::read_compact_settings(fathom::io::safetensors(a.model).metadata(), a.model);
-  return settings.discrete ? run<fathom::discrete_depth>(a, query, settings, progress)
-                           : run<fathom::continuous_depth>(a, query, settings, progress);
+  return run_compact_on(backend_of(a), a, query, progress);
 }

@@ -6,6 +6,6 @@ std::int64_t estimate_small(const fold_arguments& a, const fathom::features& que
 }
 
 fold_outcome run_small(const fold_arguments& a, const fathom::features& query,
-                    const std::function<void(const fathom::fold_progress&)>& progress) {
-  return run_fold<fathom::small>(a, query, progress);
+                       const std::function<void(const fathom::fold_progress&)>& progress) {
+  return run_fold<fathom::small>(backend_of(a), a, query, progress);
 }

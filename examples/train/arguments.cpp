@@ -71,6 +71,13 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
   app.add_option("--threads", a.threads, "samples computed at once; 0: all of the machine; results do not depend on it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  auto* device = app.add_option("--device", a.device, "cpu or cuda, an NVIDIA GPU (needs a build with FATHOM_CUDA)")
+                     ->check(CLI::IsMember({"cpu", "cuda"}))
+                     ->capture_default_str();
+  app.add_option("--precision", a.precision, "what products on a GPU read: float32, tf32 or bf16")
+      ->check(CLI::IsMember({"float32", "tf32", "bf16"}))
+      ->needs(device)
+      ->capture_default_str();
   app.add_flag("--resume", a.resume, "go on from the output folder's checkpoint, with its settings");
   app.add_flag("--overfit", a.overfit, "learn one 64-residue crop by heart, until lDDT-CA reaches --target");
   app.add_option("--target", a.target, "lDDT-CA at which --overfit stops")->capture_default_str();

@@ -10,6 +10,7 @@
 struct train_arguments {
   std::string data, output = "train_output";
   int threads = 0;  ///< 0: all of the machine
+  std::string device = "cpu", precision = "float32";
   bool resume = false;
   bool overfit = false;
   double target = 0.95;  ///< lDDT-CA at which --overfit stops

@@ -43,6 +43,8 @@ int main(int argc, char** argv) {
   train_arguments arguments;
   try {
     if (const auto code = parse_arguments(argc, argv, arguments)) return *code;
+    const bool gpu = arguments.device == "cuda";
+    if (gpu) require_gpu_build();
     group = join_processes();
     if (arguments.threads == 0) {
       const int here = group ? group->neighbours() : 1;
@@ -50,7 +52,9 @@ int main(int argc, char** argv) {
     }
     std::signal(SIGINT, on_interrupt);
     std::signal(SIGTERM, on_interrupt);
-    return (arguments.config.discrete ? run_discrete : run_continuous)(arguments, stop_wanted, group.get());
+    return (gpu                         ? run_on_gpu
+            : arguments.config.discrete ? run_discrete
+                                        : run_continuous)(arguments, stop_wanted, group.get());
   } catch (const fathom::train::process_stopped&) {
     return numerical_failure;  // the other process says why, and ends this one
   } catch (const fathom::resource_error& problem) {

@@ -9,14 +9,12 @@
 #include <string>
 #include <vector>
 
-#include <fathom/backend/cpu.hpp>
 #include <fathom/train/chain_files.hpp>
 #include <fathom/train/checkpoint.hpp>
 #include <fathom/train/loader.hpp>
 #include <fathom/train/process_group.hpp>
 #include <fathom/train/validation.hpp>
 
-#include "common/solvers.hpp"
 #include "progress.hpp"
 #include "run.hpp"
 #include "training_log.hpp"
@@ -46,11 +44,13 @@ inline std::string shown(const train::validation_scores& v) {
 
 }  // namespace detail
 
-template <class Depth>
-int run_training(const train_arguments& a, stop_request& stop, fathom::train::process_group* group) {
+/// `backend_of(threads)` makes the handle of one worker, which may use that many threads.
+template <class Depth, class MakeBackend>
+int run_training(const train_arguments& a, stop_request& stop, fathom::train::process_group* group,
+                 const MakeBackend& backend_of) {
   namespace fs = std::filesystem;
   namespace train = fathom::train;
-  using B = fathom::cpu<float>;
+  using B = decltype(backend_of(1));
   using model = fathom::compact_fold_model<B, fathom::compact, Depth>;
   using clock = std::chrono::steady_clock;
   const auto& c = a.config;
@@ -74,7 +74,7 @@ int run_training(const train_arguments& a, stop_request& stop, fathom::train::pr
   // One sample at a time leaves the other threads to its operations.
   const int workers = static_cast<int>(std::min<fathom::index_t>(a.threads, c.batch));
   const int inside = std::max(1, a.threads / workers);
-  train::trainer<model> run(c, workers, [&] { return B(fathom::cpu_options{.threads = inside}); });
+  train::trainer<model> run(c, workers, [&] { return backend_of(inside); });
   if (fs::exists(checkpoint)) {
     if (!a.resume)
       throw fathom::input_error("'" + checkpoint.string() + "' exists: go on with --resume, or choose another --out");

@@ -143,7 +143,9 @@ bool run_lt(context& c, const device::gemm_plan& plan, cublasComputeType_t compu
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(c.lt(), product.description, product.first, product.second, product.out,
                                        product.out, wish.handle, 1, &best, &found);
-    if (status != CUBLAS_STATUS_NOT_SUPPORTED) detail::check(status, "cublasLtMatmulAlgoGetHeuristic", operation);
+    // Either says that there is none: which one depends on types and epilogue.
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED && status != CUBLAS_STATUS_INVALID_VALUE)
+      detail::check(status, "cublasLtMatmulAlgoGetHeuristic", operation);
     const bool possible = status == CUBLAS_STATUS_SUCCESS && found > 0 && best.state == CUBLAS_STATUS_SUCCESS;
     at = known.emplace(key, possible ? std::optional(best.algo) : std::nullopt).first;
   }

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gpu_run_impl.hpp"
+
+int run_gpu_float32_discrete(const train_arguments& arguments, stop_request& stop,
+                             fathom::train::process_group* group) {
+  return run_gpu<float, fathom::discrete_depth>(arguments, stop, group);
+}

@@ -16,6 +16,7 @@
 #include <fathom/op/random.hpp>
 
 #include "common.hpp"
+#include "on_gpu.hpp"
 #include "peer.hpp"
 
 using namespace fathom;
@@ -168,6 +169,7 @@ void run(benchmark::State& bench, const std::string& what, index_t s, index_t n)
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (const auto code = bench::block_device(argc, argv)) return *code;
   bench::introduce();
   openfold().introduce("set PEER_OPENFOLD and PEER_PYTHON, see bench/peers.sh");
   for (const auto& [what, s, n] : std::vector<std::tuple<std::string, index_t, index_t>>{{"forward", 128, 64},

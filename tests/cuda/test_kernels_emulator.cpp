@@ -67,10 +67,10 @@ TEST_CASE("cuda: barriers, shuffles and atomics of the emulator") {
 }
 
 TEST_CASE("cuda: products of the emulated tensor cores, by rows and by columns") {
-  // a 16 x 32 times b 8 x 32 transposed, and the first 16 columns of the result as sums times b2 16 x 8.
-  const auto left = [](int i, int k) { return static_cast<float>((i * 7 + k * 3) % 11 - 5); };
-  const auto right = [](int j, int k) { return static_cast<float>((j * 5 + k) % 7 - 3); };
-  std::vector<float> by_rows(16 * 16), by_columns(16 * 8);
+  // a 16 x 32 times b 16 x 32 transposed, and that times the first 16 columns of b.
+  const auto left = [](int i, int k) { return static_cast<float>((i * 7 + k * 3) % 5 - 2); };
+  const auto right = [](int j, int k) { return static_cast<float>((j * 5 + k) % 3 - 1); };
+  std::vector<float> by_rows(16 * 16), by_columns(16 * 16);
   emulator::run({1}, {32}, 32 * 20 * 4 * 2, [&] {
     shared_memory memory;
     const auto a = memory.take<bf16_pair>(16 * 20), b = memory.take<bf16_pair>(16 * 20);
@@ -80,24 +80,26 @@ TEST_CASE("cuda: products of the emulated tensor cores, by rows and by columns")
         bf16_math::put4(b, i, k, 20, {{right(i, k), right(i, k + 1), right(i, k + 2), right(i, k + 3)}});
       }
     __syncwarp();
-    float sum[2][4], product[1][4];
+    float sum[2][4], product[2][4];
     clear(sum);
     clear(product);
     bf16_math::times_rows<32>(sum, a, 20, b, 20);
     bf16_math::times_columns(product, sum, a, b, 20);
-    for (int e = 0; e < 4; ++e) {
-      for (int n = 0; n < 2; ++n) by_rows[static_cast<std::size_t>(row_of(e) * 16 + column_of(n, e))] = sum[n][e];
-      by_columns[static_cast<std::size_t>(row_of(e) * 8 + column_of(0, e))] = product[0][e];
-    }
+    for (int n = 0; n < 2; ++n)
+      for (int e = 0; e < 4; ++e) {
+        const auto at = static_cast<std::size_t>(row_of(e) * 16 + column_of(n, e));
+        by_rows[at] = sum[n][e];
+        by_columns[at] = product[n][e];
+      }
   });
-  // Small whole numbers: bfloat16 holds the operands exactly, and sums below 256.
+  // Small whole numbers: bfloat16 holds them exactly, and the sums up to 64 that are multiplied again.
   for (int i = 0; i < 16; ++i) {
-    for (int j = 0; j < 8; ++j) {
+    for (int j = 0; j < 16; ++j) {
       float expected = 0, second = 0;
       for (int k = 0; k < 32; ++k) expected += left(i, k) * right(j, k);
       CHECK(by_rows[static_cast<std::size_t>(i * 16 + j)] == expected);
       for (int k = 0; k < 16; ++k) second += by_rows[static_cast<std::size_t>(i * 16 + k)] * right(k, j);
-      CHECK(by_columns[static_cast<std::size_t>(i * 8 + j)] == second);
+      CHECK(by_columns[static_cast<std::size_t>(i * 16 + j)] == second);
     }
   }
 }

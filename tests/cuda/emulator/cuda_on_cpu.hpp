@@ -125,7 +125,9 @@ class machine {
     state now = state::ready;
     const char* at = "";
     const meeting* with = nullptr;
+#if defined(FATHOM_EMULATOR_ASAN)
     void* fake = nullptr;
+#endif
   };
   static constexpr std::size_t stack_bytes = std::size_t(256) << 10;
 
@@ -152,7 +154,6 @@ class machine {
     for (unsigned t = 0; t < threads; ++t) {
       fibre& f = *fibres_[t];
       f.now = state::ready;
-      f.fake = nullptr;
       getcontext(&f.context);
       f.context.uc_stack.ss_sp = f.stack.get();
       f.context.uc_stack.ss_size = stack_bytes;
@@ -201,6 +202,7 @@ class machine {
   }
   void to_scheduler(fibre& f) {
 #if defined(FATHOM_EMULATOR_ASAN)
+    f.fake = nullptr;
     __sanitizer_start_switch_fiber(&f.fake, scheduler_stack_, scheduler_size_);
 #endif
     swapcontext(&f.context, &scheduler_);
@@ -259,9 +261,11 @@ class machine {
   meeting all_threads_;
   unsigned count_ = 0, running_ = 0;
   ucontext_t scheduler_;
+#if defined(FATHOM_EMULATOR_ASAN)
   const void* scheduler_stack_ = nullptr;
   std::size_t scheduler_size_ = 0;
   void* scheduler_fake_ = nullptr;
+#endif
   std::exception_ptr problem_;
   void (*call_)(const void*) = nullptr;
   const void* body_ = nullptr;

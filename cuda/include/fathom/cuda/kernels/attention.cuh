@@ -139,7 +139,8 @@ struct attention_on : attention_op {
       a.pair_bias = r.pair_bias->data();
       a.pair_bias_head = r.pair_bias->stride(0);
       a.pair_bias_query = r.pair_bias->stride(1);
-      a.pair_bias_key = r.pair_bias->stride(2);
+      a.pair_aligned = reinterpret_cast<std::uintptr_t>(a.pair_bias) % 8 == 0 && a.pair_bias_head % 2 == 0 &&
+                       a.pair_bias_query % 2 == 0;
     }
     return a;
   }

@@ -177,7 +177,7 @@ struct attention_key_slopes {
         const int key = key0 + row_of(e), query = query0 + column_of(n, e);
         s[n][e] = key_bias[e / 2];
         if (a.pair_bias != nullptr && query < a.queries && key < a.keys)
-          s[n][e] += a.pair_bias[h * a.pair_bias_head + query * a.pair_bias_query + key * a.pair_bias_key];
+          s[n][e] += a.pair_bias[h * a.pair_bias_head + query * a.pair_bias_query + key];
       }
     }
   }

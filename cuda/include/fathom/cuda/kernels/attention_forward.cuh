@@ -28,8 +28,9 @@ struct attention_args {
   batched_rows<float> out;
   const float* key_bias = nullptr;  ///< [batch, keys]
   index_t key_bias_batch = 0, key_bias_key = 0;
-  const float* pair_bias = nullptr;  ///< [heads, queries, keys]
-  index_t pair_bias_head = 0, pair_bias_query = 0, pair_bias_key = 0;
+  const float* pair_bias = nullptr;  ///< [heads, queries, keys], keys together
+  index_t pair_bias_head = 0, pair_bias_query = 0;
+  bool pair_aligned = false;    ///< two keys of every row of the pair bias can be read at once
   float* statistics = nullptr;  ///< [batch, heads, 2, queries]: a row's largest logit, sum of exp(logit - largest)
   float scale = 1;
   bool aligned = false;  ///< four channels of every row can be read at once
@@ -56,12 +57,27 @@ FATHOM_DEVICE void start_logits(float (&s)[N][4], const attention_args& a, const
                                 const shared_array<const float>& key_bias) {
   FATHOM_UNROLL
   for (int n = 0; n < N; ++n) {
+    const int column = column_of(n, 0);
+    s[n][0] = s[n][2] = key_bias[column];
+    s[n][1] = s[n][3] = key_bias[column + 1];
+  }
+  if (pair_bias == nullptr) return;
+  FATHOM_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const int query = query0 + row_of(2 * half);
+    if (query >= a.queries) continue;
+    const float* const from = pair_bias + query * a.pair_bias_query + key0;
     FATHOM_UNROLL
-    for (int e = 0; e < 4; ++e) {
-      const int column = column_of(n, e), query = query0 + row_of(e), key = key0 + column;
-      s[n][e] = key_bias[column];
-      if (pair_bias != nullptr && query < a.queries && key < a.keys)
-        s[n][e] += pair_bias[query * a.pair_bias_query + key * a.pair_bias_key];
+    for (int n = 0; n < N; ++n) {
+      const int column = column_of(n, 0), left = a.keys - key0 - column;
+      if (a.pair_aligned && left > 1) {
+        const auto two = *reinterpret_cast<const pack<float, 2>*>(from + column);
+        s[n][2 * half] += two.v[0];
+        s[n][2 * half + 1] += two.v[1];
+      } else {
+        if (left > 0) s[n][2 * half] += from[column];
+        if (left > 1) s[n][2 * half + 1] += from[column + 1];
+      }
     }
   }
 }

@@ -36,7 +36,16 @@ template <class T>
 FATHOM_DEVICE T infinity() {
   return static_cast<T>(INFINITY);
 }
-FATHOM_DEVICE float exp2_of(float x) { return ::exp2f(x); }
+/// 2^x to 2^-22 of its value; results too small for a normal number are 0.
+FATHOM_DEVICE float exp2_of(float x) {
+#if defined(FATHOM_CUDA_EMULATED)
+  return ::exp2f(x);
+#else
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#endif
+}
 FATHOM_DEVICE double exp2_of(double x) { return ::exp2(x); }
 FATHOM_DEVICE float sqrt_of(float x) { return ::sqrtf(x); }
 FATHOM_DEVICE double sqrt_of(double x) { return ::sqrt(x); }
@@ -192,7 +201,7 @@ constexpr std::size_t shared_size(int n) {
 /// c += a b for a warp: a 16 x 16, b 16 x 8, both bf16, c 16 x 8 in float32. With g = lane / 4 and t = 2 (lane % 4) a
 /// lane holds a[g][t], a[g + 8][t], a[g][t + 8], a[g + 8][t + 8], each with its right neighbour; b[t][g] and b[t +
 /// 8][g], each with the element below; c[g][t], c[g][t + 1], c[g + 8][t], c[g + 8][t + 1]. (PTX: mma.m16n8k16)
-FATHOM_DEVICE void multiply_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+FATHOM_DEVICE void multiply_bf16(float (&c)[4], const bf16_pair (&a)[4], bf16_pair b0, bf16_pair b1) {
 #if defined(FATHOM_CUDA_EMULATED)
   struct operands {
     std::uint32_t a[4], b[2];
@@ -200,7 +209,7 @@ FATHOM_DEVICE void multiply_bf16(float (&c)[4], const std::uint32_t (&a)[4], con
   struct sums {
     float c[4];
   };
-  operands mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+  operands mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
   sums result{{c[0], c[1], c[2], c[3]}};
   const auto combine = [](const void* const* in, void* const* out) {
     const auto number = [](std::uint32_t bits) {
@@ -238,38 +247,44 @@ FATHOM_DEVICE void multiply_bf16(float (&c)[4], const std::uint32_t (&a)[4], con
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #endif
 }
 
-/// Two 8 x 8 matrices of bf16, transposed: lane l < 16 names row l % 8 of matrix l / 8, 16 bytes aligned (the other
-/// lanes any row); each lane receives of each matrix the elements [t][g] and [t + 1][g]. (PTX: ldmatrix.x2.trans)
-FATHOM_DEVICE void load_transposed(std::uint32_t (&to)[2], const shared_array<const bf16_pair>& row) {
+/// Four 8 x 8 matrices of bf16: lane l names row l % 8 of matrix l / 8, 16 bytes aligned; with g = lane / 4 and
+/// t = 2 (lane % 4) each lane receives of each matrix the elements [g][t] and [g][t + 1], of transposed ones [t][g] and
+/// [t + 1][g]. (PTX: ldmatrix.x4, ldmatrix.x4.trans)
+template <bool Transposed>
+FATHOM_DEVICE void load_matrices(bf16_pair (&to)[4], const shared_array<const bf16_pair>& row) {
 #if defined(FATHOM_CUDA_EMULATED)
-  struct two {
-    std::uint32_t r[2];
-  };
   const bf16_pair* const mine = row.pointer(0, 4);
-  two result{};
+  pack<bf16_pair, 4> result{};
   const auto combine = [](const void* const* in, void* const* out) {
     for (unsigned lane = 0; lane < 32; ++lane)
-      for (unsigned matrix = 0; matrix < 2; ++matrix) {
-        const auto element = [&](unsigned k) -> std::uint32_t {
-          const bf16_pair both = (*static_cast<const bf16_pair* const*>(in[8 * matrix + k]))[lane / 8];
-          return lane / 4 % 2 == 0 ? both & 0xFFFFu : both >> 16;
+      for (unsigned matrix = 0; matrix < 4; ++matrix) {
+        const auto element = [&](unsigned r, unsigned c) -> bf16_pair {
+          const bf16_pair both = (*static_cast<const bf16_pair* const*>(in[8 * matrix + r]))[c / 2];
+          return c % 2 == 0 ? both & 0xFFFFu : both >> 16;
         };
-        static_cast<two*>(out[lane])->r[matrix] = element(lane % 4 * 2) | element(lane % 4 * 2 + 1) << 16;
+        const unsigned g = lane / 4, t = lane % 4 * 2;
+        static_cast<pack<bf16_pair, 4>*>(out[lane])->v[matrix] =
+            Transposed ? element(t, g) | element(t + 1, g) << 16 : element(g, t) | element(g, t + 1) << 16;
       }
   };
   emulator::machine::here().warp_collective("ldmatrix", mine, result, combine);
-  to[0] = result.r[0];
-  to[1] = result.r[1];
+  for (int e = 0; e < 4; ++e) to[e] = result.v[e];
 #else
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row.pointer(0, 4)));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-               : "=r"(to[0]), "=r"(to[1])
-               : "r"(address)
-               : "memory");
+  if constexpr (Transposed)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(address)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(address)
+                 : "memory");
 #endif
 }
 

@@ -110,19 +110,25 @@ struct bf16_math {
     *reinterpret_cast<pack<bf16_pair, 2>*>(to.pointer(row * row_stride + column / 2, 2)) = both;
   }
 
+  // Matrices of 8 x 8 in the order in which one ldmatrix brings the operands of two products.
   template <int K, int N>
   FATHOM_DEVICE static void times_rows(float (&sum)[N][4], const shared_array<const bf16_pair>& a, int a_stride,
                                        const shared_array<const bf16_pair>& b, int b_stride) {
-    const int g = lane_number() / 4, t = lane_number() % 4;
+    static_assert(N % 2 == 0 && K % 16 == 0, "tensor cores take 16 columns at a time");
+    const int lane = lane_number();
+    __syncwarp();  // the lanes may come from different branches
+    const auto a_row = a + lane % 16 * a_stride + lane / 16 * 4;
+    const auto b_row = b + (lane / 16 * 8 + lane % 8) * b_stride + lane / 8 % 2 * 4;
     FATHOM_UNROLL
     for (int k = 0; k < K / 2; k += 8) {
-      const bf16_pair left[4] = {a[g * a_stride + k + t], a[(g + 8) * a_stride + k + t], a[g * a_stride + k + t + 4],
-                                 a[(g + 8) * a_stride + k + t + 4]};
+      bf16_pair left[4];
+      load_matrices<false>(left, a_row + k);
       FATHOM_UNROLL
-      for (int n = 0; n < N; ++n) {
-        const int at = (8 * n + g) * b_stride + k + t;
-        const bf16_pair right[2] = {b[at], b[at + 4]};
-        multiply_bf16(sum[n], left, right);
+      for (int n = 0; n < N; n += 2) {
+        bf16_pair right[4];
+        load_matrices<false>(right, b_row + (8 * n * b_stride + k));
+        multiply_bf16(sum[n], left, right[0], right[1]);
+        multiply_bf16(sum[n + 1], left, right[2], right[3]);
       }
     }
   }
@@ -130,17 +136,20 @@ struct bf16_math {
   template <int M, int N>
   FATHOM_DEVICE static void times_columns(float (&sum)[N][4], const float (&p)[M][4], const shared_array<bf16_pair>&,
                                           const shared_array<const bf16_pair>& b, int b_stride) {
-    static_assert(M % 2 == 0, "tensor cores take 16 columns at a time");
+    static_assert(N % 2 == 0 && M % 2 == 0, "tensor cores take 16 columns at a time");
+    const int lane = lane_number();
+    __syncwarp();  // the lanes may come from different branches
+    const auto b_row = b + lane % 16 * b_stride + lane / 16 * 4;
     FATHOM_UNROLL
     for (int m = 0; m < M; m += 2) {
       const bf16_pair left[4] = {pack_bf16(p[m][0], p[m][1]), pack_bf16(p[m][2], p[m][3]),
                                  pack_bf16(p[m + 1][0], p[m + 1][1]), pack_bf16(p[m + 1][2], p[m + 1][3])};
-      const shared_array<const bf16_pair> row = b + (8 * m + lane_number() % 16) * b_stride;
       FATHOM_UNROLL
-      for (int n = 0; n < N; ++n) {
-        bf16_pair right[2];
-        load_transposed(right, row + 4 * n);
-        multiply_bf16(sum[n], left, right);
+      for (int n = 0; n < N; n += 2) {
+        bf16_pair right[4];
+        load_matrices<true>(right, b_row + (8 * m * b_stride + 4 * n));
+        multiply_bf16(sum[n], left, right[0], right[1]);
+        multiply_bf16(sum[n + 1], left, right[2], right[3]);
       }
     }
   }

@@ -201,6 +201,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/adjoint_checkpointed.hpp
   include/fathom/ode/adjoint_direct.hpp
   include/fathom/ode/adjoint_forward.hpp
+  include/fathom/ode/adjoint_implicit.hpp
   include/fathom/ode/adjoint_policy.hpp
   include/fathom/ode/adjoint_reversible.hpp
   include/fathom/ode/adjoint_step.hpp
@@ -222,6 +223,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/integration.hpp
   include/fathom/ode/integration_adaptive.hpp
   include/fathom/ode/integration_events.hpp
+  include/fathom/ode/krylov.hpp
   include/fathom/ode/leaf_kernels.hpp
   include/fathom/ode/linearize.hpp
   include/fathom/ode/ode.hpp
@@ -308,6 +310,7 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/kernels/layer_norm_rows.cuh
   cuda/include/fathom/cuda/kernels/leaves.cuh
   cuda/include/fathom/cuda/kernels/normalize.cuh
+  cuda/include/fathom/cuda/kernels/reduce.cuh
   cuda/include/fathom/cuda/kernels/row.cuh
   cuda/include/fathom/cuda/kernels/softmax_rows.cuh
   cuda/include/fathom/cuda/kernels/tile.cuh

@@ -83,6 +83,62 @@ TEST_CASE_TEMPLATE("ode: recording differentiates methods with a memory", Solver
   CHECK(worst(gradient_of(Solver{}, control, ode::direct{.times = true}), differences(Solver{}, control)) < 1e-10);
 }
 
+TEST_CASE_TEMPLATE("ode: implicit methods: the transposed stage equations give the gradient of the discrete map",
+                   Solver, ode::implicit_euler, ode::implicit_midpoint, ode::trapezoid, ode::tr_bdf2, ode::sdirk2,
+                   ode::radau_iia3, ode::radau_iia5, ode::gauss_legendre4, ode::gauss_legendre6, ode::kvaerno3) {
+  INFO(Solver::name);
+  const Solver solver{{.tolerance = 4e-15}};
+  const ode::fixed_steps control{24};
+  const auto whole = gradient_of(solver, control, ode::direct{.times = true});
+  CHECK(worst(whole, differences(solver, control)) < 1e-10);
+  for (const std::int64_t slots : {1, 3, 24}) {
+    const auto stored = gradient_of(solver, control, ode::checkpointed{.slots = slots, .times = true});
+    CHECK(worst(whole, stored) == 0);
+  }
+  const auto staged = gradient_of(solver, control, ode::checkpointed{.times = true, .memory = ode::step_memory::stage});
+  CHECK(worst(whole, staged) == 0);
+}
+
+TEST_CASE(
+    "ode: implicit methods: adaptive steps, whose lengths are held, have one gradient for every number of states") {
+  const ode::kvaerno3 solver{{.tolerance = 1e-13}};
+  const ode::pid control{.rtol = 1e-5, .atol = 1e-7};
+  const auto whole = gradient_of(solver, control, ode::direct{});
+  for (const std::int64_t slots : {1, 2, 4})
+    CHECK(worst(whole, gradient_of(solver, control, ode::checkpointed{.slots = slots})) == 0);
+  // The continuous adjoint at a tighter tolerance is near.
+  const auto near = gradient_of(solver, ode::pid{.rtol = 1e-9, .atol = 1e-11}, ode::backsolve{});
+  CHECK(worst(whole, near) < 1e-3);
+  CHECK(worst(whole, near) > 0);
+}
+
+TEST_CASE("ode: the gradient of a stiff step is damped like the step") {
+  // y' = -p (y - cos t) by implicit Euler: dy1/dy0 = (1 + h p)^-n, and the parameter's from the closed form.
+  struct stiff {
+    using gradient_type = double;
+    double p;
+    double zero_gradient() const { return 0; }
+    double operator()(double t, double y) const { return -p * (y - std::cos(t)); }
+    ode::field_cotangent<double> vjp(double t, double y, double a, double& g) const {
+      g -= (y - std::cos(t)) * a;
+      return {-p * a, -p * std::sin(t) * a};
+    }
+  };
+  for (const double p : {1e2, 1e6}) {
+    const ode::implicit_euler solver{{.tolerance = p * 1e-14}};
+    const auto [s, pullback] = ode::solve_with_gradient(stiff{p}, 1.5, {0, 0.3}, solver, ode::fixed_steps{3});
+    const auto g = pullback(1.0);
+    double y = 1.5, of_p = 0;
+    for (int n = 1; n <= 3; ++n) {
+      const double t = 0.1 * n, next = (y + 0.1 * p * std::cos(t)) / (1 + 0.1 * p);
+      of_p = (of_p + 0.1 * (std::cos(t) - next)) / (1 + 0.1 * p);
+      y = next;
+    }
+    CHECK(g.y0 == doctest::Approx(std::pow(1 + 0.1 * p, -3)).epsilon(1e-12));
+    CHECK(g.parameters == doctest::Approx(of_p).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("ode: the continuous adjoint approaches the exact gradient as the steps get shorter") {
   const auto exact = gradient_of(ode::dopri8{}, ode::fixed_steps{100}, ode::direct{.times = true});
   const auto coarse = gradient_of(ode::rk4{}, ode::fixed_steps{16}, ode::backsolve{.times = true});

@@ -72,6 +72,8 @@ TEST_CASE("ode: the time and state of an event have gradients under every policy
   check(ode::dopri5{}, tight, ode::backsolve{.times = true});
   check(ode::coupled<ode::rk4>{}, ode::fixed_steps{300}, ode::reversible{.times = true});
   check(ode::coupled<ode::dopri5>{}, ode::fixed_steps{60}, ode::reversible{.times = true});
+  check(ode::gauss_legendre6{{.tolerance = 1e-14}}, ode::fixed_steps{100},
+        ode::checkpointed{.slots = 4, .times = true});
 }
 
 TEST_CASE("ode: policies agree on an event's gradient to rounding, checkpoints bitwise for every number") {

@@ -232,6 +232,37 @@ TEST_CASE("ode: splitting methods of fields of modules have recorded and checkpo
   check(ode::strang{});
 }
 
+TEST_CASE("ode: implicit methods of fields of modules have exact gradients") {
+  const problem<reference<double>> p;
+  const ode::implicit_midpoint solver{{.tolerance = 1e-14}};
+  const auto whole = p.gradient(solver, ode::checkpointed{});
+  for (const std::int64_t slots : {1, 3, 13}) {
+    CHECK(same(whole, p.gradient(solver, ode::checkpointed{.slots = slots})));
+    CHECK(same(whole, p.gradient(solver, ode::checkpointed{.slots = slots, .memory = ode::step_memory::stage})));
+  }
+  const auto loss = [&](double by) {
+    auto field = p.field;
+    field.w = field.w + p.y0 * by;
+    return ode::state_traits<tensor<reference<double>, 2>>::dot(
+        p.a, ode::solve(field, p.y0, {0, 1.5}, solver, ode::fixed_steps{13}).y1);
+  };
+  const double slope = (8 * (loss(1e-3) - loss(-1e-3)) - (loss(2e-3) - loss(-2e-3))) / 12e-3;
+  CHECK(ode::state_traits<tensor<reference<double>, 2>>::dot(p.y0, whole.parameters.w) ==
+        doctest::Approx(slope).epsilon(1e-8));
+  // In float32 the stage equations are solved as far as its rounding allows.
+  const auto rough = problem<reference<float>>{}.gradient(ode::implicit_midpoint{}, ode::checkpointed{});
+  const auto exact = to_host(whole.y0), near = [&] {
+    const auto f = to_host(rough.y0);
+    return host_tensor<double>{f.shape, std::vector<double>(f.data.begin(), f.data.end())};
+  }();
+  double largest = 0, worst = 0;
+  for (std::size_t n = 0; n < exact.data.size(); ++n) {
+    largest = std::max(largest, std::abs(exact.data[n]));
+    worst = std::max(worst, std::abs(exact.data[n] - near.data[n]));
+  }
+  CHECK(worst < 1e-4 * largest);
+}
+
 TEST_CASE("ode: states stored on the host give the same gradient, bitwise, and take no memory of the backend") {
   host_storage_is_bitwise_the_same<reference<float>>();
 #if __has_include(<thrust/version.h>)

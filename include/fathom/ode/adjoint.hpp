@@ -41,10 +41,6 @@ namespace detail {
 template <class Solver>
 inline constexpr bool splits = std::is_base_of_v<splitting_method<Solver>, Solver>;
 template <class Solver>
-inline constexpr bool solves_equations = requires(const Solver& s) {
-  s.newton;
-};
-template <class Solver>
 inline constexpr bool undoes_steps = requires {
   Solver::reversible;
 };
@@ -60,10 +56,8 @@ constexpr void check_policy() {
       "fathom: the gradient policy is one of ode::checkpointed, ode::direct, ode::backsolve, ode::reversible");
   static_assert(!undone || undoes_steps<Solver>,
                 "fathom: ode::reversible needs a reversible method: ode::reversible_heun or ode::coupled<ode::rk4>");
-  static_assert(!(with_checkpoints || with_record) || !solves_equations<Solver>,
-                "fathom: implicit methods have gradients by ode::backsolve only");
   static_assert(
-      !with_checkpoints || explicit_method<Solver> || splits<Solver> || solves_equations<Solver>,
+      !with_checkpoints || explicit_method<Solver> || splits<Solver> || implicit_method<Solver>,
       "fathom: this method keeps something between steps, so ode::checkpointed does not fit; Adams methods "
       "have ode::direct and ode::backsolve, reversible methods ode::reversible, ode::direct and ode::backsolve");
 }

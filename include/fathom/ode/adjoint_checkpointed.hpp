@@ -14,6 +14,7 @@
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
 #include <fathom/ode/adjoint_forward.hpp>
+#include <fathom/ode/adjoint_implicit.hpp>
 #include <fathom/ode/adjoint_policy.hpp>
 #include <fathom/ode/adjoint_step.hpp>
 #include <fathom/ode/binomial.hpp>
@@ -105,8 +106,19 @@ class discrete_adjoint {
     return policy.slots > 0 ? policy.slots
                             : std::max<std::int64_t>(1, static_cast<std::int64_t>(policy.bytes / 2 / size));
   }
-  using derivative_type =
-      std::conditional_t<runge_kutta, step_adjoint<Solver, Field, Y>, taped_step_adjoint<Solver, Field, Y>>;
+  template <class Method>
+  struct derivative_of {
+    using type = taped_step_adjoint<Method, Field, Y>;
+  };
+  template <explicit_method Method>
+  struct derivative_of<Method> {
+    using type = step_adjoint<Method, Field, Y>;
+  };
+  template <implicit_method Method>
+  struct derivative_of<Method> {
+    using type = implicit_step_adjoint<Method, Field, Y>;
+  };
+  using derivative_type = typename derivative_of<Solver>::type;
 
   /// One backward pass.
   struct pass {
@@ -242,7 +254,12 @@ class discrete_adjoint {
         c = derivative->backward(f, step, y, a, result.parameters, with_times, result.stats);
         derivative->take_sum(a);
       } else {
-        if (!derivative) derivative.emplace(of.solver_, with_times);
+        if (!derivative) {
+          if constexpr (implicit_method<Solver>)
+            derivative.emplace(of.solver_, with_times, of.policy_.memory);
+          else
+            derivative.emplace(of.solver_, with_times);
+        }
         c = (*derivative)(of.field_, step, y, a, result.parameters, result.stats);
       }
       if (with_times) times.add(n, c);
@@ -270,8 +287,8 @@ class discrete_adjoint {
 };
 
 template <class Field, class Y, class Solver, class Control>
-auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
-                    const checkpointed& policy, const options<Y>& option) {
+auto solve_with_states(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
+                       const checkpointed& policy, const options<Y>& option) {
   check_event_slopes(option);
   auto adjoint = std::make_shared<discrete_adjoint<Field, Y, Solver>>(field, y0, solver, policy, known_steps(control));
   const auto land = [&](solution<Y>& result, solve_record<Y>& record, const Y& before, const options<Y>& used) {
@@ -293,6 +310,25 @@ auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver
       [&](std::int64_t n, const step_view<Y>& view) { adjoint->offer(n, view.y0); }, land);
   adjoint->finish(std::move(record));
   return std::pair(std::move(result), std::move(adjoint));
+}
+
+template <class Field, class Y, class Solver, class Control>
+auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
+                    const checkpointed& policy, const options<Y>& option) {
+  if constexpr (implicit_method<Solver>)
+    return solve_with_states(field, y0, span, started_afresh<Solver>(solver), control, policy, option);
+  else
+    return solve_with_states(field, y0, span, solver, control, policy, option);
+}
+/// Recording serves linear combinations of slopes; the stage equations of implicit methods are differentiated as
+/// equations, from the states before all steps.
+template <class Field, class Y, implicit_method Solver, class Control>
+auto solve_recorded(const Field& field, const Y& y0, interval span, const Solver& solver, const Control& control,
+                    const direct& policy, const options<Y>& option) {
+  checkpointed all;
+  all.slots = std::int64_t(1) << 40;
+  all.times = policy.times;
+  return solve_recorded(field, y0, span, solver, control, all, option);
 }
 
 }  // namespace fathom::ode::detail

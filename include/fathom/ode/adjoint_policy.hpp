@@ -16,7 +16,7 @@ enum class storage { backend, host };
 
 /// How much of a step is held while it is differentiated. All give the same bits.
 enum class step_memory {
-  automatic,  ///< as many stages as `bytes` leaves room for; what is left goes to chunked layers (keep_activations)
+  automatic,  ///< chunks of layers as far as `bytes` leaves room for their graphs, then whole stages (activation_plan)
   step,       ///< the residuals of all stages: forward 1, repeated 1, backward 2
   stage       ///< one stage at a time: one more evaluation of all stages but the last
 };

@@ -2,15 +2,16 @@
 // Implicit Runge-Kutta methods over any state: Newton's method with matrix-free GMRES, no Jacobian is ever formed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include <fathom/core/config.hpp>
 #include <fathom/ode/dense.hpp>
 #include <fathom/ode/field.hpp>
+#include <fathom/ode/krylov.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/state.hpp>
 #include <fathom/ode/tableaus_implicit.hpp>
@@ -19,7 +20,7 @@ namespace fathom::ode {
 
 /// How the stage equations are solved: until |residual| <= tolerance (1 + |slopes|) in the Euclidean norm.
 struct newton_options {
-  double tolerance = 1e-10;
+  double tolerance = 1e-10;  ///< never less than 16 units of the state's rounding: 2e-6 in float32
   int iterations = 30;
   int krylov = 40;  ///< directions of one linear solve
   double krylov_tolerance = 1e-4;
@@ -46,7 +47,7 @@ struct implicit_rk {
     block<Y> k, slopes, residual, correction;
     block<Y> at;  ///< stage states
     Y first, shifted, moved, end_slope;
-    std::vector<block<Y>> basis{};
+    detail::gmres<Y, implicit_stages> krylov{};
     bool first_ready = false, end_ready = false;
     long newton_iterations = 0;
 
@@ -73,6 +74,7 @@ struct implicit_rk {
     w.first_ready = true;
     w.end_ready = false;
     for (auto& k : w.k) traits::scaled_sum(k, std::array<double, 1>{1}, std::array<const Y*, 1>{&w.first});
+    const double tolerance = std::max(newton.tolerance, 16 * traits::epsilon(y));
     bool solved = false;
     for (int n = 0; n <= newton.iterations && !solved; ++n) {
       for (std::size_t row = 0; row < implicit_stages; ++row) {
@@ -83,7 +85,7 @@ struct implicit_rk {
       }
       const double left = norm(w.residual);
       if (!std::isfinite(left)) return false;
-      if (left <= newton.tolerance * (1 + norm(w.k))) {
+      if (left <= tolerance * (1 + norm(w.k))) {
         solved = true;
       } else if (n < newton.iterations) {
         ++w.newton_iterations;
@@ -180,27 +182,8 @@ struct implicit_rk {
     with_all(row, h, k, [&](const auto& c, const auto& s) { state_traits<Y>::combine(out, y, c, s); });
   }
   template <class Y>
-  static double dot(const block<Y>& a, const block<Y>& b) {
-    double sum = 0;
-    for (std::size_t m = 0; m < implicit_stages; ++m) sum += state_traits<Y>::dot(a[m], b[m]);
-    return sum;
-  }
-  template <class Y>
   static double norm(const block<Y>& a) {
-    return std::sqrt(dot(a, a));
-  }
-  /// to += factor x
-  template <class Y>
-  static void add(block<Y>& to, double factor, const block<Y>& x, Y& scratch) {
-    for (std::size_t m = 0; m < implicit_stages; ++m) {
-      state_traits<Y>::combine(scratch, to[m], std::array<double, 1>{factor}, std::array<const Y*, 1>{&x[m]});
-      std::swap(to[m], scratch);
-    }
-  }
-  template <class Y>
-  static void scale_to(block<Y>& to, double factor, const block<Y>& x) {
-    for (std::size_t m = 0; m < implicit_stages; ++m)
-      state_traits<Y>::scaled_sum(to[m], std::array<double, 1>{factor}, std::array<const Y*, 1>{&x[m]});
+    return detail::state_block<Y, implicit_stages>::norm(a);
   }
 
   /// out_i = v_i - J_i h sum_j a_ij v_j, the product with J by a one-sided difference of the field.
@@ -223,53 +206,12 @@ struct implicit_rk {
     }
   }
 
-  /// GMRES for the Newton correction; `size` is the norm of the residual.
+  /// The Newton correction; `size` is the norm of the residual.
   template <class Eval, class Y>
   void solve_linear(Eval& f, double t, double h, double t1, double size, workspace<Y>& w) const {
-    const auto most = static_cast<std::size_t>(newton.krylov);
-    std::vector<std::vector<double>> upper;  // columns of the Hessenberg matrix, rotated to triangular form
-    std::vector<double> cosine, sine, right{size};
-    const auto direction = [&](std::size_t n) -> block<Y>& {
-      if (w.basis.size() <= n) w.basis.push_back(w.residual);
-      return w.basis[n];
-    };
-    scale_to(direction(0), 1 / size, w.residual);
-    std::size_t used = 0;
-    while (used < most) {
-      block<Y>& next = direction(used + 1);
-      apply_jacobian(f, t, h, t1, w.basis[used], next, w);
-      std::vector<double> column(used + 2);
-      for (std::size_t n = 0; n <= used; ++n) {
-        column[n] = dot(w.basis[n], next);
-        add(next, -column[n], w.basis[n], w.moved);
-      }
-      const double rest = norm(next);
-      column[used + 1] = rest;
-      for (std::size_t n = 0; n < used; ++n) {
-        const double x = column[n], z = column[n + 1];
-        column[n] = cosine[n] * x + sine[n] * z;
-        column[n + 1] = -sine[n] * x + cosine[n] * z;
-      }
-      const double length = std::hypot(column[used], column[used + 1]);
-      if (!(length > 0)) break;
-      cosine.push_back(column[used] / length);
-      sine.push_back(column[used + 1] / length);
-      column[used] = length;
-      right.push_back(-sine[used] * right[used]);
-      right[used] *= cosine[used];
-      upper.push_back(std::move(column));
-      ++used;
-      if (std::abs(right[used]) <= newton.krylov_tolerance * size || rest <= 1e-14 * length) break;
-      scale_to(next, 1 / rest, block<Y>(next));
-    }
-    std::vector<double> weight(used);
-    for (std::size_t n = used; n-- > 0;) {
-      double sum = right[n];
-      for (std::size_t m = n + 1; m < used; ++m) sum -= upper[m][n] * weight[m];
-      weight[n] = sum / upper[n][n];
-    }
-    scale_to(w.correction, 0, w.residual);
-    for (std::size_t n = 0; n < used; ++n) add(w.correction, weight[n], w.basis[n], w.moved);
+    const auto product = [&](const block<Y>& v, block<Y>& out) { apply_jacobian(f, t, h, t1, v, out, w); };
+    w.krylov(product, w.residual, size, w.correction, static_cast<std::size_t>(newton.krylov), newton.krylov_tolerance,
+             w.moved);
   }
 };
 

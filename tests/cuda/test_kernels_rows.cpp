@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layer norm, softmax and the triangle's contraction on the emulator, beside reference<double>.
+// Layer norm, softmax, the triangle's contraction and reductions on the emulator, beside reference<double>.
 #include "emulator/backend.hpp"
 
 #include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/reduce.cuh>
 #include <fathom/cuda/kernels/triangle.cuh>
 
+#include "../conformance/kernels.hpp"
 #include "kernel_cases.hpp"
 
 namespace {
 using emulated = fathom::emulator::gpu<float>;
+/// As cuda::gpu reduces.
+struct reducing : emulated {
+  template <class Monoid, class F, class Out, class... In>
+  void reduce(const Monoid& monoid, const F& f, fathom::strided_view<Out> out, fathom::strided_view<In>... in) const {
+    fathom::cuda::kernels::reduce_on(*this, monoid, f, out, in...);
+  }
+};
 }  // namespace
 
 template <>
@@ -45,4 +54,17 @@ TEST_CASE("cuda: layer norm and softmax over rows, whichever thread runs first")
 }
 TEST_CASE("cuda: the triangle's contraction channel-major, and the layer norm that reads it") {
   check([](const auto& b, layout lie) { return triangle_records(b, lie); });
+}
+TEST_CASE("cuda: reductions by threads, by warps and by blocks, whichever thread runs first") {
+  for (const layout lie : {layout::dense, layout::reversed, layout::strided}) {
+    CAPTURE(std::string(name_of(lie)));
+    reducing b;
+    records ascending, descending, expected;
+    conformance::reduce_cases(ascending, b, lie, layout::dense);
+    conformance::reduce_cases(expected, fathom::reference<double>{}, lie, layout::dense);
+    conformance::compare(ascending, expected, 1e-5);
+    b.who = order::descending;
+    conformance::reduce_cases(descending, b, lie, layout::dense);
+    compare_bitwise(descending, ascending);
+  }
 }

@@ -11,7 +11,8 @@ namespace fathom {
 
 /// z[i, j] = scale[i, j] (W vec(sum_s a[s, i] (x) b[s, j]) + bias)
 ///
-///   a [s, i, c], b [s, j, d], weight [c_z, c d] with the channel of b fastest, bias [c_z], scale [i, j] > 0; z [i, j, c_z]
+///   a [s, i, c], b [s, j, d], weight [c_z, c d] with the channel of b fastest, bias [c_z], scale [i, j] > 0; z [i, j,
+///   c_z]
 struct outer_product_op {
   static constexpr const char* name = "outer_product";
 
@@ -113,10 +114,16 @@ struct outer_product_op {
   }
 
  private:
-  /// Rows i at a time, so that their part of [i, j, c d] holds about a million elements.
+  /// Rows i at a time, so that their part of [i, j, c d] holds about a million elements, or as many as the backend
+  /// takes instead.
   template <class B>
   static index_t rows(const tensor<B, 3>& a, const tensor<B, 3>& b) {
-    return std::max<index_t>(1, (index_t{1} << 20) / std::max<index_t>(1, b.extent(1) * a.extent(2) * b.extent(2)));
+    const index_t few =
+        std::max<index_t>(1, (index_t{1} << 20) / std::max<index_t>(1, b.extent(1) * a.extent(2) * b.extent(2)));
+    if constexpr (requires { a.backend().chunk_of(few); })
+      return std::max<index_t>(1, a.backend().chunk_of(few));
+    else
+      return few;
   }
   template <class B>
   static tensor<B, 3> sequences(const tensor<B, 3>& x, index_t from, index_t to) {
@@ -130,8 +137,8 @@ struct outer_product_op {
   /// x [m columns, c d] in the order of the matrix [m c, columns d], or back: a copy with the middle axes swapped.
   template <class B>
   static tensor<B, 2> interleaved(const tensor<B, 2>& x, const extents<4>& e) {
-    const auto wide = x.reinterpret(extents<4>{e[0], e[2], e[1], e[3]},
-                                    extents<4>{e[1] * e[2] * e[3], e[3], e[2] * e[3], 1});
+    const auto wide =
+        x.reinterpret(extents<4>{e[0], e[2], e[1], e[3]}, extents<4>{e[1] * e[2] * e[3], e[3], e[2] * e[3], 1});
     return detail::reshaped<2>(contiguous(wide), {e[0] * e[2], e[1] * e[3]});
   }
   /// vec(sum_s a[s, i] (x) b[s, j]) for i in [from, to): [(to - from) columns, c d].

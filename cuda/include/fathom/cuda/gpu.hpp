@@ -15,6 +15,8 @@
 #include <fathom/cuda/precision.hpp>
 #include <fathom/tensor/backend.hpp>
 #if defined(__CUDACC__)
+#include <fathom/cuda/kernels/launch_blocks.cuh>
+#include <fathom/cuda/kernels/reduce.cuh>
 #include <fathom/cuda/launch.cuh>
 #endif
 
@@ -68,14 +70,11 @@ class gpu {
   template <class Monoid, class F, class Out, class First, class... In>
   void reduce(const Monoid& monoid, const F& f, strided_view<Out> out, strided_view<First> first,
               strided_view<In>... in) const {
-    auto work = device::make_reduce(threads, monoid, f, out, first, in...);
-    std::shared_ptr<Out> partial;
-    if (work.parts > 1) {
-      partial = allocate<Out>(work.parts * work.kept.size);
-      work.partial = partial.get();
-    }
-    run(work.parts * work.kept.size, work, "reduce", first);
-    if (work.parts > 1) run(work.kept.size, device::make_join(work), "reduce", first);
+#if defined(__CUDACC__)
+    kernels::reduce_on(*this, monoid, f, out, first, in...);
+#else
+    run(first.size(), device::make_reduce(threads, monoid, f, out, first, in...), "reduce", first);
+#endif
   }
   /// cuBLAS where it can read the operands as they lie, else a kernel of our own.
   template <class U>

@@ -21,6 +21,7 @@ for package in libxtensor-dev libxtensor-blas-dev libxtl-dev xtl-dev libxsimd-de
   dpkg -L "$package" | while read -r file; do
     [[ -f "$file" && "$file" != /usr/share/doc/* && "$file" != /usr/share/man/* ]] || continue
     case "$file" in
+      */libbenchmark*.a) to="${file#/usr/}" ;;
       *.a | */openblas-pthread/lib* | */openblas-pthread/cmake/* | */pkgconfig/*) continue ;;
       */openblas-pthread/*) to="include/$(basename "$file")" ;;
       /usr/*) to="${file#/usr/}" ;;

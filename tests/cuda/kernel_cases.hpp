@@ -72,6 +72,36 @@ records attention_records(const B& b, const attention_case& c) {
   return all;
 }
 
+/// All keys of one batch entry are shut by -1e9: in float32 that leaves nothing of the logits, so that every key counts
+/// alike. The other entries do not notice.
+template <class B>
+void check_shut_rows(const B& b, const limits& most) {
+  constexpr index_t batch = 2, queries = 5, keys = 37, heads = 2, width = 16;
+  const maker<B> make{b, layout::dense};
+  const auto q = make.template real<3>({batch, queries, width}, 1), k = make.template real<3>({batch, keys, width}, 2);
+  const auto v = make.template real<3>({batch, keys, width}, 3);
+  host_tensor<float> mask({batch, keys}, 0.0f);
+  for (index_t j = 0; j < keys; ++j) mask(1, j) = -1e9f;
+  const auto run = [&](const auto& key_bias) {
+    return fathom::kernel<fathom::attention_op, B>::forward(q, k, v, key_bias, std::optional<tensor<B, 3>>(),
+                                                            std::optional<tensor<B, 3>>(), heads);
+  };
+  const auto shut = run(std::optional(fathom::from_host<2>(b, mask)));
+  const auto open = fathom::to_host(run(std::optional<tensor<B, 2>>()).value), got = fathom::to_host(shut.value);
+  const auto values = fathom::to_host(v);
+  for (index_t i = 0; i < queries; ++i)
+    for (index_t c = 0; c < width; ++c) {
+      double mean = 0;
+      for (index_t j = 0; j < keys; ++j) mean += static_cast<double>(values(1, j, c)) / keys;
+      CHECK(std::abs(static_cast<double>(got(1, i, c)) - mean) <= most.value);
+      CHECK(got(0, i, c) == open(0, i, c));
+    }
+  record gradients;
+  gradients.add(fathom::kernel<fathom::attention_op, B>::vjp(shut.residuals, cotangent_like(make, shut.value)));
+  for (const auto& gradient : gradients.values)
+    for (const double x : gradient.data) CHECK(std::isfinite(x));
+}
+
 /// Values together, apart with rows together (channel-major), and neither.
 inline constexpr layout row_layouts[] = {layout::dense, layout::reversed, layout::strided};
 /// Layer norm and softmax over rows of every number of registers, with rows and values anywhere; the triangle's

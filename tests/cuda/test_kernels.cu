@@ -18,6 +18,7 @@ void check_attention(const limits& most) {
     kernel_cases::compare(got, attention_records(fathom::reference<double>{}, c), most);
     compare_bitwise(attention_records(b, c), got);
   }
+  check_shut_rows(b, most);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ void check_attention(const limits& most) {
     b.who = order::descending;
     compare_bitwise(attention_records(b, c), ascending);
   }
+  check_shut_rows(fathom::emulator::gpu<Precision>{}, most);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace fathom::cuda {
 
 template <class Body>
-__global__ void __launch_bounds__(Body::threads) run_blocks(const Body body) {
+__global__ void __launch_bounds__(Body::threads) run_blocks(const __grid_constant__ Body body) {
   body();
 }
 

@@ -98,7 +98,11 @@ const std::vector<product> shapes = {{false, false, 0, 5, 3},
                                      {true, false, 5, 4, 5000},
                                      {true, true, 63, 65, 4097, 2, 2, 0.5},
                                      {false, false, 1030, 1500, 40, 0, 1, 0},
-                                     {false, true, 700, 90, 301, 5}};
+                                     {false, true, 700, 90, 301, 5},
+                                     {false, true, 41, 48, 30, 3},
+                                     {false, true, 130, 200, 300, 2, 2, 0.5},
+                                     {false, true, 90, 5, 33},
+                                     {false, true, 25, 130, 120}};
 
 }  // namespace
 

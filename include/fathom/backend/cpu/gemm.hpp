@@ -145,14 +145,20 @@ void gemm(thread_pool& pool, bool trans_a, bool trans_b, index_t m, index_t n, i
   if (m <= 0 || n <= 0) return;
   detail::gemm_operands<T> p{trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
   const gemm_tiling t = tile_gemm(m, n, k);
-  // BLAS packs a transposed second operand slowly, and again for every tile: turned once where rows are long.
-  const bool turn = trans_b && k >= 512 && t.rows >= 2 && n > 16;
+  // BLAS packs a transposed second operand slowly, and again for every tile: turned once, unless there are few rows to
+  // use it or so few columns that BLAS need not pack.
+  const bool turn = trans_b && m >= 24 && n * k <= 512 * m && (n > 24 || k <= 64);
   const auto turned = pool.scratch<T>(pool.current_worker(), turn ? n * k : 0);
   if (turn) {
-    pool.parallel_for(detail::ceil_div(n, 32), [&](index_t task, int) {
+    const auto strip = [&](index_t task, int) {
       const index_t j = task * 32;
       transpose(std::min<index_t>(32, n - j), k, T(1), b + j * ldb, ldb, turned.data() + j, n);
-    });
+    };
+    const index_t strips = detail::ceil_div(n, 32);
+    if (n * k <= index_t(1) << 15)
+      for (index_t task = 0; task < strips; ++task) strip(task, 0);
+    else
+      pool.parallel_for(strips, strip);
     p.trans_b = false;
     p.b = turned.data();
     p.ldb = n;

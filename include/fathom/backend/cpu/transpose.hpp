@@ -28,6 +28,33 @@ FATHOM_INLINE void transpose_square(pack<double, 16>* rows) {
   rows[0] = upper;
 }
 
+// to[c][i] = from[i][c], 16 x 16 values in registers of 64 bytes: pairs at distance 1, 2, 4 and 8 change places.
+template <class T>
+FATHOM_INLINE void transpose_sixteen(const T* from, index_t from_stride, T* to, index_t to_stride) {
+  using P = pack<T, 64>;
+  P r[16], s[16];
+  for (index_t i = 0; i < 16; ++i) load(r[i], from + i * from_stride);
+  for (int i = 0; i < 16; i += 2) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+  }
+  for (int block = 0; block < 16; block += 4)
+    for (int i = block; i < block + 2; ++i) {
+      r[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+      r[i + 2] = __builtin_shufflevector(s[i], s[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    }
+  for (int block = 0; block < 16; block += 8)
+    for (int i = block; i < block + 4; ++i) {
+      s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+      s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    }
+  for (int i = 0; i < 8; ++i) {
+    r[i] = __builtin_shufflevector(s[i], s[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+    r[i + 8] = __builtin_shufflevector(s[i], s[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  }
+  for (index_t i = 0; i < 16; ++i) store(r[i], to + i * to_stride);
+}
+
 // Bands of a few rows, so that result rows are written by half a cache line or a whole one, and as many source lines
 // stay in the first cache; whole lines where all result rows fall into one set of it.
 template <class T>

@@ -8,6 +8,7 @@
 #include <fathom/backend/cpu/thread_pool.hpp>
 #include <fathom/backend/cpu/transpose.hpp>
 #include <fathom/core/config.hpp>
+#include <utility>
 
 namespace fathom::cpu_kernels {
 
@@ -29,7 +30,34 @@ struct triangle_args {
 
 namespace detail {
 
-inline constexpr index_t triangle_rows = 32;  // rows of x computed at a time
+// Rows of x computed at a time: OpenBLAS' small products run at full speed in multiples of 48 or 16, not of 32.
+inline constexpr index_t triangle_rows = 48;
+
+// to[c * to_stride + i] = from[i * from_stride + c] for 16 values c of `count` positions i that lie far apart: whole
+// cache lines on both sides, and those of the next line, at `next`, already on their way.
+template <class T>
+struct pack_sixteen {
+  template <int Bytes>
+  static FATHOM_INLINE void run(index_t count, const T* from, index_t from_stride, index_t next, T* to,
+                                index_t to_stride) {
+    constexpr index_t L = pack_size<T, 16>;
+    index_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+      const T* const in = from + i * from_stride;
+      for (index_t row = 0; row < 16; ++row) __builtin_prefetch(in + next + row * from_stride, 0, 2);
+      if constexpr (Bytes == 64 && sizeof(T) == 4) {
+        transpose_sixteen<T>(in, from_stride, to + i, to_stride);
+      } else {
+        for (index_t c = 0; c < 16; c += L)
+          for (index_t row = 0; row < 16; row += L)
+            transpose_rows<T>::square(in + row * from_stride + c, from_stride, T(1), to + c * to_stride + i + row,
+                                      to_stride);
+      }
+    }
+    for (; i < count; ++i)
+      for (index_t c = 0; c < 16; ++c) to[c * to_stride + i] = from[i * from_stride + c];
+  }
+};
 
 // to[channel][row, column] = from[row, column, channel] for one row and a group of channels.
 template <class T>
@@ -37,7 +65,10 @@ void pack_channels(const channel_view<const T>& from, index_t row, index_t colum
                    T* to, index_t channel_stride) {
   const T* const line = from.data + row * from.row + first * from.channel;
   if (from.channel == 1) {
-    transpose(columns, channels, T(1), line, from.column, to, channel_stride);
+    if (channels == 16)
+      run_multiversion<pack_sixteen<T>>(columns, line, from.column, from.row, to, channel_stride);
+    else
+      transpose(columns, channels, T(1), line, from.column, to, channel_stride);
     return;
   }
   for (index_t c = 0; c < channels; ++c) {
@@ -73,7 +104,7 @@ void unpack_channels(const T* from, index_t channel_stride, index_t row, index_t
 template <class T>
 void narrow_product(index_t m, index_t n, index_t k, const T* a, index_t lda, const T* b, index_t ldb, T* c,
                     index_t ldc) {
-  const index_t fitting = (index_t(1) << 19) / std::max<index_t>(1, m * k) / 16 * 16;
+  const index_t fitting = 1000000 / std::max<index_t>(1, m * k) / 16 * 16;
   const index_t width = fitting >= 32 ? fitting : n;
   for (index_t j = 0; j < n; j += width)
     gemm_serial(false, false, m, std::min(width, n - j), k, T(1), a, lda, b + j, ldb, T(0), c + j, ldc);
@@ -82,42 +113,67 @@ void narrow_product(index_t m, index_t n, index_t k, const T* a, index_t lda, co
 // A channel's matrix starts one cache line further than its size: equal strides of a power of two would share sets.
 inline index_t apart(index_t elements) { return (elements + 15) / 16 * 16 + 16; }
 
-// How channels are cut: `group` of them at a time in one task. Small matrices: a task packs and multiplies its group by
-// itself. Large ones: all workers pack a group, then multiply it. Functions of the extents alone.
-struct triangle_cut {
-  bool alone;
-  index_t group;
+// Channels go in groups of 16, a cache line of float32. Small matrices: a task packs and multiplies its group by
+// itself. Large ones: all workers pack a group, then multiply it. A function of the extents alone.
+inline constexpr index_t triangle_group = 16;
+inline bool triangle_alone(index_t elements_per_channel) { return elements_per_channel < index_t(1) << 17; }
+
+// One operand as matrices [lines, positions] of a group of channels, packed along whichever of its axes has the smaller
+// stride: positions that lie far apart cost a page each. Turned afterwards where that was the wrong one.
+template <class T>
+struct packed_operand {
+  channel_view<const T> from;  // row: lines wanted, column: positions wanted
+  index_t lines, positions;
+  bool turned;
+
+  packed_operand(const channel_view<const T>& view, index_t rows, index_t columns)
+      : from(view), lines(rows), positions(columns), turned(steps_better_along_rows(view)) {
+    if (!turned) return;
+    std::swap(from.row, from.column);
+    std::swap(lines, positions);
+  }
+  static bool steps_better_along_rows(const channel_view<const T>& view) {
+    return view.channel == 1 ? view.row < view.column : view.row == 1;
+  }
+  index_t stride() const { return apart(lines * positions); }
+  void pack_line(index_t line, index_t first, index_t count, T* to) const {
+    pack_channels(from, line, positions, first, count, to + line * positions, stride());
+  }
+  // `space`: a matrix.
+  void turn(T* matrix, T* space) const {
+    transpose(lines, positions, T(1), static_cast<const T*>(matrix), positions, space, lines);
+    std::copy_n(space, lines * positions, matrix);
+  }
 };
-inline triangle_cut cut_triangle(index_t elements_per_channel) {
-  if (elements_per_channel <= index_t(1) << 15) return {true, 8};
-  if (elements_per_channel < index_t(1) << 17) return {true, 16};
-  return {false, 16};
-}
 
 template <class T>
 struct triangle_work {
   const triangle_args<T>& t;
-  index_t a_stride = apart(t.rows * t.depth), b_stride = apart(t.columns * t.depth);
+  packed_operand<T> a{t.a, t.rows, t.depth};                                              // [c][i, k]
+  packed_operand<T> b{{t.b.data, t.b.column, t.b.row, t.b.channel}, t.depth, t.columns};  // [c][k, j]
 
-  // a as [c][i, k] and b as [c][k, j]: lines are the rows i, then the rows k.
-  index_t lines() const { return t.rows + t.depth; }
-  void pack_line(index_t line, index_t from, index_t count, T* a, T* b) const {
-    if (line < t.rows) {
-      pack_channels(t.a, line, t.depth, from, count, a + line * t.depth, a_stride);
-    } else {
-      const channel_view<const T> b_by_depth{t.b.data, t.b.column, t.b.row, t.b.channel};
-      pack_channels(b_by_depth, line - t.rows, t.columns, from, count, b + (line - t.rows) * t.columns, b_stride);
-    }
+  index_t lines() const { return a.lines + b.lines; }
+  void pack_line(index_t line, index_t from, index_t count, T* to_a, T* to_b) const {
+    if (line < a.lines)
+      a.pack_line(line, from, count, to_a);
+    else
+      b.pack_line(line - a.lines, from, count, to_b);
+  }
+  bool turns() const { return a.turned || b.turned; }
+  void turn(thread_pool& pool, int worker, index_t channel, T* packed_a, T* packed_b) const {
+    const auto space = pool.scratch<T>(worker, std::max(a.turned ? a.stride() : 0, b.turned ? b.stride() : 0));
+    if (a.turned) a.turn(packed_a + channel * a.stride(), space.data());
+    if (b.turned) b.turn(packed_b + channel * b.stride(), space.data());
   }
   index_t blocks() const { return (t.rows + triangle_rows - 1) / triangle_rows; }
-  void multiply_block(thread_pool& pool, int worker, index_t block, index_t from, index_t count, const T* a,
-                      const T* b) const {
+  void multiply_block(thread_pool& pool, int worker, index_t block, index_t from, index_t count, const T* packed_a,
+                      const T* packed_b) const {
     const index_t i = block * triangle_rows, rows = std::min(triangle_rows, t.rows - i);
     const index_t x_stride = apart(rows * t.columns);
     const auto x = pool.scratch<T>(worker, count * x_stride);
     for (index_t c = 0; c < count; ++c)
-      narrow_product<T>(rows, t.columns, t.depth, a + c * a_stride + i * t.depth, t.depth, b + c * b_stride, t.columns,
-                        x.data() + c * x_stride, t.columns);
+      narrow_product<T>(rows, t.columns, t.depth, packed_a + c * a.stride() + i * t.depth, t.depth,
+                        packed_b + c * b.stride(), t.columns, x.data() + c * x_stride, t.columns);
     for (index_t row = 0; row < rows; ++row)
       unpack_channels<T>(x.data() + row * t.columns, x_stride, i + row, t.columns, from, count, t.x);
   }
@@ -125,30 +181,46 @@ struct triangle_work {
 
 }  // namespace detail
 
-/// See triangle_args. x may not overlap a or b. Scratch: the packed matrices of 8 or 16 channels, for each thread while
-/// rows + columns times depth stays below 2^17, once beyond that.
+/// See triangle_args. x may not overlap a or b. Scratch: the packed matrices of 16 channels, for each thread while rows
+/// + columns times depth stays below 2^17, once beyond that.
 template <class T>
 void triangle_contract(thread_pool& pool, const triangle_args<T>& t) {
   if (t.rows <= 0 || t.columns <= 0 || t.channels <= 0) return;
   const detail::triangle_work<T> work{t};
-  const detail::triangle_cut cut = detail::cut_triangle((t.rows + t.columns) * t.depth);
-  if (cut.alone) {
-    pool.parallel_for((t.channels + cut.group - 1) / cut.group, [&](index_t task, int worker) {
-      const index_t from = task * cut.group, count = std::min(cut.group, t.channels - from);
-      const auto a = pool.scratch<T>(worker, count * work.a_stride), b = pool.scratch<T>(worker, count * work.b_stride);
+  constexpr index_t group = detail::triangle_group;
+  if (detail::triangle_alone((t.rows + t.columns) * t.depth)) {
+    pool.parallel_for((t.channels + group - 1) / group, [&](index_t task, int worker) {
+      const index_t from = task * group, count = std::min(group, t.channels - from);
+      const auto a = pool.scratch<T>(worker, count * work.a.stride()),
+                 b = pool.scratch<T>(worker, count * work.b.stride());
       for (index_t line = 0; line < work.lines(); ++line) work.pack_line(line, from, count, a.data(), b.data());
+      for (index_t c = 0; work.turns() && c < count; ++c) work.turn(pool, worker, c, a.data(), b.data());
       for (index_t block = 0; block < work.blocks(); ++block)
         work.multiply_block(pool, worker, block, from, count, a.data(), b.data());
     });
     return;
   }
   const int self = pool.current_worker();
-  const auto a = pool.scratch<T>(self, cut.group * work.a_stride), b = pool.scratch<T>(self, cut.group * work.b_stride);
-  for (index_t from = 0; from < t.channels; from += cut.group) {
-    const index_t count = std::min(cut.group, t.channels - from);
-    pool.parallel_for(work.lines(), [&](index_t line, int) { work.pack_line(line, from, count, a.data(), b.data()); });
-    pool.parallel_for(work.blocks(), [&](index_t block, int worker) {
-      work.multiply_block(pool, worker, block, from, count, a.data(), b.data());
+  const index_t x_stride = detail::apart(t.rows * t.columns);
+  const auto a = pool.scratch<T>(self, group * work.a.stride()), b = pool.scratch<T>(self, group * work.b.stride()),
+             x = pool.scratch<T>(self, group * x_stride);
+  constexpr index_t band = 8;  // lines that one worker packs in a row: it has fetched the next one ahead
+  for (index_t from = 0; from < t.channels; from += group) {
+    const index_t count = std::min(group, t.channels - from);
+    pool.parallel_for((work.lines() + band - 1) / band, [&](index_t task, int) {
+      for (index_t line = task * band; line < std::min(work.lines(), (task + 1) * band); ++line)
+        work.pack_line(line, from, count, a.data(), b.data());
+    });
+    // A channel's matrices stay in the second cache from turning to the last row of its product.
+    pool.parallel_for(count, [&](index_t c, int worker) {
+      work.turn(pool, worker, c, a.data(), b.data());
+      gemm_serial(false, false, t.rows, t.columns, t.depth, T(1), static_cast<const T*>(a.data()) + c * work.a.stride(),
+                  t.depth, static_cast<const T*>(b.data()) + c * work.b.stride(), t.columns, T(0),
+                  x.data() + c * x_stride, t.columns);
+    });
+    pool.parallel_for((t.rows + band - 1) / band, [&](index_t task, int) {
+      for (index_t row = task * band; row < std::min(t.rows, (task + 1) * band); ++row)
+        detail::unpack_channels<T>(x.data() + row * t.columns, x_stride, row, t.columns, from, count, t.x);
     });
   }
 }

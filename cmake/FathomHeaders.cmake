@@ -201,6 +201,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/adjoint_checkpointed.hpp
   include/fathom/ode/adjoint_direct.hpp
   include/fathom/ode/adjoint_forward.hpp
+  include/fathom/ode/adjoint_history.hpp
   include/fathom/ode/adjoint_implicit.hpp
   include/fathom/ode/adjoint_policy.hpp
   include/fathom/ode/adjoint_reversible.hpp

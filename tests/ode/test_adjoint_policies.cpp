@@ -83,6 +83,27 @@ TEST_CASE_TEMPLATE("ode: recording differentiates methods with a memory", Solver
   CHECK(worst(gradient_of(Solver{}, control, ode::direct{.times = true}), differences(Solver{}, control)) < 1e-10);
 }
 
+TEST_CASE_TEMPLATE("ode: Adams methods have checkpoints too: states with the slopes that steps still use", Solver,
+                   ode::adams_bashforth<1>, ode::adams_bashforth<2>, ode::adams_bashforth<4>,
+                   ode::adams_bashforth_moulton<3>, ode::adams_bashforth_moulton<7>) {
+  INFO(Solver::name);
+  const ode::fixed_steps control{24};
+  const auto recorded = gradient_of(Solver{}, control, ode::direct{.times = true});
+  const auto all = gradient_of(Solver{}, control, ode::checkpointed{.times = true});
+  CHECK(worst(recorded, all) < 1e-13);
+  for (const std::int64_t slots : {1, 2, 5, 24})
+    CHECK(worst(all, gradient_of(Solver{}, control, ode::checkpointed{.slots = slots, .times = true})) == 0);
+  // A step of another length at the end, and a jump in the middle, begin a new history.
+  const auto run = [](const auto& policy) {
+    ode::options<vec3> option;
+    option.jump_times = {0.83};
+    return ode::solve_with_gradient(small_network{}, start, {0.1, 1.7}, Solver{}, ode::fixed_step{0.07}, policy, option)
+        .second(seed);
+  };
+  const auto whole = run(ode::direct{});
+  for (const std::int64_t slots : {1, 4, 100}) CHECK(worst(whole, run(ode::checkpointed{.slots = slots})) < 1e-13);
+}
+
 TEST_CASE_TEMPLATE("ode: implicit methods: the transposed stage equations give the gradient of the discrete map",
                    Solver, ode::implicit_euler, ode::implicit_midpoint, ode::trapezoid, ode::tr_bdf2, ode::sdirk2,
                    ode::radau_iia3, ode::radau_iia5, ode::gauss_legendre4, ode::gauss_legendre6, ode::kvaerno3) {

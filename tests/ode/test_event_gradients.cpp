@@ -74,6 +74,7 @@ TEST_CASE("ode: the time and state of an event have gradients under every policy
   check(ode::coupled<ode::dopri5>{}, ode::fixed_steps{60}, ode::reversible{.times = true});
   check(ode::gauss_legendre6{{.tolerance = 1e-14}}, ode::fixed_steps{100},
         ode::checkpointed{.slots = 4, .times = true});
+  check(ode::adams_bashforth<4>{}, ode::fixed_steps{500}, ode::checkpointed{.slots = 4, .times = true});
 }
 
 TEST_CASE("ode: policies agree on an event's gradient to rounding, checkpoints bitwise for every number") {

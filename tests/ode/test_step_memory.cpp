@@ -124,6 +124,8 @@ void host_storage_is_bitwise_the_same() {
     const auto here = p.gradient(ode::rk4{}, ode::checkpointed{.slots = slots});
     const auto there = p.gradient(ode::rk4{}, ode::checkpointed{.slots = slots, .where = ode::storage::host});
     CHECK(same(here, there));
+    CHECK(same(p.gradient(ode::adams_bashforth<3>{}, ode::checkpointed{}),
+               p.gradient(ode::adams_bashforth<3>{}, ode::checkpointed{.slots = slots, .where = ode::storage::host})));
   }
 }
 

@@ -28,6 +28,7 @@ namespace detail {
 template <int N, bool Corrected, class Start>
 struct adams_method {
   static_assert(N >= 1 && N <= 12, "fathom: Adams methods have orders 1 to 12 here");
+  using start_type = Start;
   static constexpr int order = N;
   static constexpr int error_order = 0;
   static constexpr bool fsal = false;

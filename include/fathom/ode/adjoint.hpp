@@ -56,10 +56,10 @@ constexpr void check_policy() {
       "fathom: the gradient policy is one of ode::checkpointed, ode::direct, ode::backsolve, ode::reversible");
   static_assert(!undone || undoes_steps<Solver>,
                 "fathom: ode::reversible needs a reversible method: ode::reversible_heun or ode::coupled<ode::rk4>");
-  static_assert(
-      !with_checkpoints || explicit_method<Solver> || splits<Solver> || implicit_method<Solver>,
-      "fathom: this method keeps something between steps, so ode::checkpointed does not fit; Adams methods "
-      "have ode::direct and ode::backsolve, reversible methods ode::reversible, ode::direct and ode::backsolve");
+  static_assert(!with_checkpoints || explicit_method<Solver> || splits<Solver> || implicit_method<Solver> ||
+                    method_with_history<Solver>,
+                "fathom: this method keeps something between steps that ode::checkpointed does not know; reversible "
+                "methods have ode::reversible, ode::direct and ode::backsolve, others ode::direct and ode::backsolve");
 }
 
 }  // namespace detail

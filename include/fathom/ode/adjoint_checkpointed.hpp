@@ -14,6 +14,7 @@
 #include <fathom/core/config.hpp>
 #include <fathom/core/error.hpp>
 #include <fathom/ode/adjoint_forward.hpp>
+#include <fathom/ode/adjoint_history.hpp>
 #include <fathom/ode/adjoint_implicit.hpp>
 #include <fathom/ode/adjoint_policy.hpp>
 #include <fathom/ode/adjoint_step.hpp>
@@ -30,39 +31,12 @@ concept explicit_method = requires {
 }
 &&(Solver::fsal || !Solver::hands_over);
 
-/// One step's derivative for methods that are no Runge-Kutta methods but keep nothing between steps: on a tape.
-template <class Solver, class Field, class Y>
-class taped_step_adjoint {
- public:
-  using gradient_type = typename Field::gradient_type;
-  using state = taped<Y, gradient_type>;
-
-  taped_step_adjoint(const Solver& solver, bool times) : solver_(solver), times_(times) {}
-
-  step_cotangent operator()(const Field& field, const step_record& step, const Y& y, Y& a, gradient_type& gradient,
-                            statistics& stats) {
-    tape<Y, gradient_type> on(times_);
-    const taped_field<Field, Y> recorded{&field, &on};
-    evaluator<taped_field<Field, Y>, state> f{&recorded};
-    const state from{y, 0, &on};
-    state to = from;
-    auto work = solver_.make_workspace(from);
-    taped_solver<Solver, tape<Y, gradient_type>>(solver_, &on).step(f, step.t, step.dt, step.stage_end, from, to, work);
-    stats.recompute_evaluations += f.count;
-    std::vector<step_cotangent> times(1);
-    a = on.backward({{to.place, &a}}, a, gradient, times, true, stats);
-    return times[0];
-  }
-
- private:
-  Solver solver_;
-  bool times_;
-};
-
 template <class Field, class Y, class Solver>
 class discrete_adjoint {
  public:
   using gradient_type = typename Field::gradient_type;
+  /// The state before a step, and what else the step depends on.
+  using start = typename carried<Solver, Y>::type;
 
   discrete_adjoint(const Field& field, const Y& y0, const Solver& solver, const checkpointed& policy,
                    std::int64_t known_steps)
@@ -77,11 +51,18 @@ class discrete_adjoint {
 
   /// Called by the forward solve with the state before its step number `step`.
   void offer(std::int64_t step, const Y& y) {
-    store_.offer(step, y);
-    last_ = y;
+    if constexpr (!method_with_history<Solver>) {
+      store_.offer(step, y);
+      last_ = y;
+    }
+  }
+  /// The same by the method itself, in the order of the steps.
+  void offer(const start& from) requires method_with_history<Solver> {
+    store_.offer(offered_++, from);
+    last_ = from;
   }
   /// The state before the last step.
-  void set_last(const Y& y) { last_ = y; }
+  void set_last(const Y& y) { last_ = start(y); }
 
   /// What the forward solve leaves.
   void finish(solve_record<Y> record) { record_ = std::move(record); }
@@ -102,7 +83,8 @@ class discrete_adjoint {
   static constexpr bool runge_kutta = explicit_method<Solver>;
 
   static std::int64_t slots(const checkpointed& policy, const Y& y0) {
-    const auto size = std::max<std::size_t>(traits::bytes(y0), 1);
+    std::size_t size = std::max<std::size_t>(traits::bytes(y0), 1);
+    if constexpr (method_with_history<Solver>) size *= Solver::depth;  // the latest slope is made anew
     return policy.slots > 0 ? policy.slots
                             : std::max<std::int64_t>(1, static_cast<std::int64_t>(policy.bytes / 2 / size));
   }
@@ -155,7 +137,7 @@ class discrete_adjoint {
         if (consume) of.store_.drop_from(n - 1);
         reverse_step(n - 1, of.last_);
         end = n - 1;
-        if (consume) of.last_ = Y{};
+        if (consume) of.last_ = start{};
       }
       if (end > 0 && from_scratch(end)) {
         if (consume) of.store_.drop_from(1);
@@ -174,7 +156,7 @@ class discrete_adjoint {
       return std::move(result);
     }
 
-    Y load(const stored_state<Y>& kept) const { return kept.load(a); }
+    start load(const stored_state<start>& kept) const { return kept.load(a); }
 
     /// The stored steps before `end`, last first, each with the number of states that may be stored from there on, its
     /// own among them: those not taken by earlier ones.
@@ -202,7 +184,7 @@ class discrete_adjoint {
     }
 
     /// Steps [from, to), `y` the state before the first, with `slots` stored states, that one among them.
-    void reverse_range(std::int64_t from, std::int64_t to, const Y& y, std::int64_t slots) {
+    void reverse_range(std::int64_t from, std::int64_t to, const start& y, std::int64_t slots) {
       while (to - from > 1 && slots > 1) {
         const std::int64_t middle = from + binomial_split(to - from, slots);
         if (of.policy_.where == storage::host) {
@@ -222,12 +204,14 @@ class discrete_adjoint {
     }
 
     /// The state before step `to`, made again from that before step `from`.
-    Y advanced(const Y& y, std::int64_t from, std::int64_t to) {
+    start advanced(const start& first, std::int64_t from, std::int64_t to) {
+      const Y& y = state_of(first);
       Y now = y, next = y;
       const auto before = f.count;
       const auto& steps = of.record_.steps;
       auto& solver = of.solver_;
       work.emplace(solver.make_workspace(y));
+      if constexpr (method_with_history<Solver>) first.restore(*work);
       for (std::int64_t n = from; n < to; ++n) {
         const auto& step = steps[static_cast<std::size_t>(n)];
         // What a step hands over was made before a jump.
@@ -236,13 +220,27 @@ class discrete_adjoint {
         solver.accept(*work);
         std::swap(now, next);
       }
-      work.reset();
       result.stats.recompute_evaluations += f.count - before;
       result.stats.accepted += static_cast<long>(to - from);
-      return now;
+      if constexpr (method_with_history<Solver>) {
+        if (steps[static_cast<std::size_t>(to - 1)].stage_end != steps[static_cast<std::size_t>(to)].t)
+          solver.restart(*work);
+        const start reached(now, *work);
+        work.reset();
+        return reached;
+      } else {
+        work.reset();
+        return now;
+      }
+    }
+    static const Y& state_of(const start& from) {
+      if constexpr (method_with_history<Solver>)
+        return from.y;
+      else
+        return from;
     }
 
-    void reverse_step(std::int64_t n, const Y& y) {
+    void reverse_step(std::int64_t n, const start& y) {
       const auto& step = of.record_.steps[static_cast<std::size_t>(n)];
       const bool with_times = of.policy_.times;
       step_cotangent c;
@@ -279,8 +277,9 @@ class discrete_adjoint {
   Field field_;
   Solver solver_;
   checkpointed policy_;
-  checkpoint_store<Y> store_;
-  Y last_;
+  checkpoint_store<start> store_;
+  start last_;
+  std::int64_t offered_ = 0;
   held_stages memory_;
   solve_record<Y> record_{};
   bool spent_ = false;
@@ -305,8 +304,14 @@ auto solve_with_states(const Field& field, const Y& y0, interval span, const Sol
     book_landing(result, record.steps, length);
     adjoint->set_last(before);
   };
+  const auto method = [&] {
+    if constexpr (method_with_history<Solver>)
+      return showing_solver<Solver, discrete_adjoint<Field, Y, Solver>>(solver, adjoint.get());
+    else
+      return solver;
+  }();
   auto [result, record] = forward_with_record(
-      field, y0, span, solver, control, option, false,
+      field, y0, span, method, control, option, false,
       [&](std::int64_t n, const step_view<Y>& view) { adjoint->offer(n, view.y0); }, land);
   adjoint->finish(std::move(record));
   return std::pair(std::move(result), std::move(adjoint));

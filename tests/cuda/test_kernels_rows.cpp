@@ -68,3 +68,22 @@ TEST_CASE("cuda: reductions by threads, by warps and by blocks, whichever thread
     compare_bitwise(descending, ascending);
   }
 }
+TEST_CASE("cuda: copies between orders of axes go tile by tile where that pays") {
+  const emulated b;
+  const maker<emulated> make{b, layout::dense};
+  const auto copied = [&](const auto& x) {
+    auto y = fathom::clone(x);
+    const int before = fathom::emulator::launches;
+    std::fill_n(y.mutable_data(), y.size(), 0.0f);
+    fathom::cuda::kernels::copy_into(y, x);
+    const auto got = fathom::to_host(y), expected = fathom::to_host(x);
+    CHECK(got.data == expected.data);
+    return fathom::emulator::launches - before;
+  };
+  const auto x = make.template real<4>({3, 33, 2, 65}, 31);
+  CHECK(copied(fathom::permute(x, {3, 0, 2, 1})) == 1);
+  CHECK(copied(fathom::permute(x, {1, 3, 0, 2})) == 0);  // two values a row
+  CHECK(copied(fathom::permute(x, {2, 1, 0, 3})) == 0);  // the same fastest axis
+  CHECK(copied(fathom::transpose(make.template real<2>({8, 9}, 32), 0, 1)) == 1);
+  CHECK(copied(fathom::transpose(make.template real<2>({7, 9}, 32), 0, 1)) == 0);
+}

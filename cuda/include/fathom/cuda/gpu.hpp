@@ -17,6 +17,7 @@
 #if defined(__CUDACC__)
 #include <fathom/cuda/kernels/launch_blocks.cuh>
 #include <fathom/cuda/kernels/reduce.cuh>
+#include <fathom/cuda/kernels/tiled_copy.cuh>
 #include <fathom/cuda/launch.cuh>
 #endif
 
@@ -61,6 +62,10 @@ class gpu {
 
   template <class F, class Out, class... In>
   void map(const F& f, strided_view<Out> out, strided_view<In>... in) const {
+#if defined(__CUDACC__)
+    if constexpr (std::is_same_v<F, fathom::detail::copy_value> && (std::is_same_v<In, const Out> && ...))
+      if (kernels::copy_tiled(*this, out, in...)) return;
+#endif
     run(out.size(), device::make_map(f, out, in...), "map", out);
   }
   template <class F, class Out>

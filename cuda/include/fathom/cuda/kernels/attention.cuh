@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <fathom/cuda/kernels/attention_backward.cuh>
+#include <fathom/cuda/kernels/tiled_copy.cuh>
 #include <fathom/op/attention.hpp>
 
 namespace fathom::cuda::kernels {
@@ -101,11 +102,11 @@ struct attention_on : attention_op {
     else
       f(std::integral_constant<int, 64>{});
   }
-  static tensor<B, 3> packed(const tensor<B, 3>& x) { return x.stride(2) == 1 ? x : contiguous(x); }
+  static tensor<B, 3> packed(const tensor<B, 3>& x) { return with_rows(x); }
   static optional_tensor3<B> packed(const optional_tensor3<B>& x) { return x ? optional_tensor3<B>(packed(*x)) : x; }
   /// Every block reads the bias: its keys must lie together, or a sector would be read for each of them.
   static optional_tensor3<B> by_keys(const optional_tensor3<B>& x) {
-    return x && x->stride(2) != 1 ? optional_tensor3<B>(contiguous(*x)) : x;
+    return x && x->stride(2) != 1 ? optional_tensor3<B>(with_rows(*x)) : x;
   }
   static tensor<B, 3> joined(const tensor<B, 4>& parts) {
     const auto& e = parts.shape();

@@ -38,23 +38,32 @@ struct tiled_copy {
   }
 };
 
-/// Writes x into y, of the same extents. Where their fastest axes differ, tile by tile.
-template <class B, int R>
-void copy_tiled(const tensor<B, R>& x, tensor<B, R>& y) {
-  using T = scalar_of<B>;
-  const auto fastest = [](const tensor<B, R>& t) {
+/// to = from, of the same extents, where their fastest axes differ and are long enough for tiles; else false, and
+/// nothing is done.
+template <class B, class T>
+bool copy_tiled(const B& b, const strided_view<T>& to, const strided_view<const T>& from) {
+  constexpr index_t shortest = 8;
+  const auto fastest = [](const auto& view) {
     int found = -1;
-    for (int axis = 0; axis < R; ++axis)
-      if (t.extent(axis) > 1 && t.stride(axis) == 1) found = axis;
+    for (int axis = 0; axis < view.rank; ++axis)
+      if (view.extent[axis] > 1 && view.stride[axis] == 1) found = axis;
     return found;
   };
-  const int column = fastest(x), row = fastest(y);
-  if (column < 0 || row < 0 || column == row)
-    return x.backend().map(fathom::detail::copy_value{}, y.mutable_view(), x.view());
-  tiled_copy<T> body{x.data(), y.mutable_data(), x.extent(row), x.extent(column), x.stride(row), y.stride(column), {}};
-  for (int axis = 0; axis < R; ++axis)
-    if (axis != row && axis != column) body.outer.append(x.extent(axis), {x.stride(axis), y.stride(axis)});
-  launch_blocks(x.backend(), body.blocks(), body, "copy", x.view());
+  const int column = fastest(from), row = fastest(to);
+  if (column < 0 || row < 0 || column == row || from.extent[column] < shortest || from.extent[row] < shortest)
+    return false;
+  tiled_copy<T> body{from.data,         to.data, from.extent[row], from.extent[column], from.stride[row],
+                     to.stride[column], {}};
+  for (int axis = 0; axis < from.rank; ++axis)
+    if (axis != row && axis != column) body.outer.append(from.extent[axis], {from.stride[axis], to.stride[axis]});
+  launch_blocks(b, body.blocks(), body, "copy", to);
+  return true;
+}
+/// y = x, of the same extents.
+template <class B, int R>
+void copy_into(tensor<B, R>& y, const tensor<B, R>& x) {
+  if (!copy_tiled(x.backend(), y.mutable_view(), x.view()))
+    x.backend().map(fathom::detail::copy_value{}, y.mutable_view(), x.view());
 }
 
 /// x with its last axis contiguous: itself, or a row-major copy.
@@ -62,7 +71,7 @@ template <class B, int R>
 tensor<B, R> with_rows(const tensor<B, R>& x) {
   if (x.extent(-1) == 1 || x.stride(-1) == 1) return x;
   tensor<B, R> y(x.backend(), x.shape());
-  copy_tiled(x, y);
+  copy_into(y, x);
   return y;
 }
 

@@ -61,7 +61,7 @@ struct triangle_on : triangle_op {
                                     extents<3>{x.stride(2), x.stride(0), x.stride(1)}, from * x.stride(2));
     if (seen.is_contiguous() || (seen.stride(2) == 1 && seen.stride(1) >= seen.extent(2))) return seen;
     tensor<B, 3> y(x.backend(), seen.shape());
-    copy_tiled(seen, y);
+    copy_into(y, seen);
     return y;
   }
   static tensor<B, 3> part(const tensor<B, 3>& x, index_t from, index_t to) {
@@ -71,7 +71,7 @@ struct triangle_on : triangle_op {
   static void put_back(const tensor<B, 3>& x, const tensor<B, 3>& y, index_t from) {
     auto window = y.reinterpret(extents<3>{x.extent(0), x.extent(1), x.extent(2)},
                                 extents<3>{y.stride(2), y.stride(0), y.stride(1)}, from * y.stride(2));
-    copy_tiled(x, window);
+    copy_into(window, x);
   }
 };
 

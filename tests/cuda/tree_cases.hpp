@@ -168,6 +168,9 @@ void check_adam(const B& b) {
   };
   CHECK(distance(trained(b), trained(reference<double>{})) < 1e-5);
   train::adam<B> optimiser;
+  const auto moved = optimiser.update(state(b, 1, 4), state(b, 2, 4), 0.1);
+  for (const auto& leaf : moved.matrices) CHECK((leaf.data() - moved.matrices[0].data()) % 64 == 0);
+  optimiser = {};
   CHECK_THROWS_WITH_AS(optimiser.update(state(b, 1, 2), state(b, 1, 3), 0.1),
                        "adam: the gradient has 5 tensors, expected 4", shape_error);
 }

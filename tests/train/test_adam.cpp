@@ -77,6 +77,11 @@ TEST_CASE_TEMPLATE("train: flattening and windows", B, reference<double>, cpu<do
   CHECK(back.second.data() == back.first.weight.data() + 8);
   CHECK(difference(back.numbers, p.numbers) == 0);
   CHECK_THROWS_AS(train::unflatten(p, slice(flat, 0, 0, 11)), shape_error);
+  CHECK(train::parameter_count(p, 8) == 24);
+  const auto apart = train::unflatten(p, zeros<1>(b, {24}), 8);
+  CHECK(apart.first.bias.data() == apart.first.weight.data() + 8);
+  CHECK(apart.second.data() == apart.first.weight.data() + 16);
+  CHECK_THROWS_AS(train::unflatten(p, flat, 8), shape_error);
   parameters<B> empty{linear<B, 3, 2>(b), {}, {}, {}};
   CHECK_THROWS_WITH_AS(train::flatten(empty), doctest::Contains("first.weight"), error);
 }

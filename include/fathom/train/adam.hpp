@@ -53,9 +53,10 @@ struct adam_functors {
 /// A backend whose launches cost more than small tensors' work does the step on all tensors at once: it specialises
 /// this with `at_once` = true and
 ///
-///     static void step(const B&, const std::vector<tensor<B, 1>>& p, g, m, v, next, const adam_functors&);
+///     static void step(const B&, p, g, next, tensor<B, 1>& m, tensor<B, 1>& v, const adam_functors&);
 ///
-/// p and g are the parameters and their gradients as contiguous vectors, m, v and next the vectors of all of them.
+/// p, g and next are lists (std::vector) of the old parameters, their gradients and the new parameters, each a
+/// contiguous vector; m and v hold the moments of all of them.
 template <class B>
 struct adam_kernel {
   static constexpr bool at_once = false;
@@ -107,16 +108,20 @@ struct adam {
                           {options.beta2},
                           {1 - rate * options.weight_decay, rate, 1 - std::pow(options.beta1, n),
                            1 - std::pow(options.beta2, n), options.eps}};
-    tensor<B, 1> next(b, all);
     if constexpr (adam_kernel<B>::at_once) {
-      adam_kernel<B>::step(b, p, g, m, v, next, f);
+      // Every tensor begins where whole cache lines do: products and norms read it in the widest loads.
+      constexpr index_t align = 64;
+      X next = unflatten(parameters, tensor<B, 1>(b, {parameter_count(parameters, align)}), align);
+      adam_kernel<B>::step(b, p, g, parameter_vectors(next), m, v, f);
+      return next;
     } else {
       using view = strided_view<const scalar_of<B>>;
+      tensor<B, 1> next(b, all);
       b.map(f.mean, m.mutable_view(), view(m.view()), g.front().view());
       b.map(f.square, v.mutable_view(), view(v.view()), g.front().view());
       b.map(f.update, next.mutable_view(), p.front().view(), m.view(), v.view());
+      return unflatten(parameters, next);
     }
-    return unflatten(parameters, next);
   }
 
  private:

@@ -22,14 +22,15 @@ void expect_values(const std::string& path, const Leaf& leaf) {
 }
 }  // namespace detail
 
-/// Number of scalars that flatten(x) holds.
+/// Number of scalars that flatten(x) holds; with `align`, what unflatten needs where every tensor begins at a multiple
+/// of that.
 template <class X>
-index_t parameter_count(const X& x) {
+index_t parameter_count(const X& x, index_t align = 1) {
   using B = tree::backend_of_t<X>;
   index_t n = 0;
   tree::for_each(x, [&](const auto& leaf) {
     if constexpr (any_tensor<decltype(leaf)>)
-      if constexpr (detail::is_parameter<B, decltype(leaf)>) n += leaf.size();
+      if constexpr (detail::is_parameter<B, decltype(leaf)>) n += (leaf.size() + align - 1) / align * align;
   });
   return n;
 }
@@ -74,11 +75,11 @@ std::vector<tensor<tree::backend_of_t<X>, 1>> parameter_vectors(const X& x) {
   return all;
 }
 
-/// A tree like `x` whose parameters are windows of `flat`: nothing is copied.
+/// A tree like `x` whose parameters are windows of `flat`, each at a multiple of `align`: nothing is copied.
 template <class X>
-X unflatten(const X& x, const tensor<tree::backend_of_t<X>, 1>& flat) {
+X unflatten(const X& x, const tensor<tree::backend_of_t<X>, 1>& flat, index_t align = 1) {
   using B = tree::backend_of_t<X>;
-  ::fathom::detail::expect_extents<1>("unflatten", "the vector", flat, {parameter_count(x)});
+  ::fathom::detail::expect_extents<1>("unflatten", "the vector", flat, {parameter_count(x, align)});
   X y = x;
   index_t at = 0;
   tree::for_each(y, [&](auto& leaf) {
@@ -87,7 +88,7 @@ X unflatten(const X& x, const tensor<tree::backend_of_t<X>, 1>& flat) {
         const auto e = leaf.shape();
         leaf =
             flat.reinterpret(e, ::fathom::detail::row_major_strides<std::remove_cvref_t<decltype(leaf)>::rank>(e), at);
-        at += leaf.size();
+        at += (leaf.size() + align - 1) / align * align;
       }
   });
   return y;

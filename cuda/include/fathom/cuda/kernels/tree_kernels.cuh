@@ -85,18 +85,20 @@ struct adam_kernel_on {
   using T = scalar_of<B>;
   static constexpr bool at_once = true;
 
-  static void step(const B& b, const std::vector<tensor<B, 1>>& p, const std::vector<tensor<B, 1>>& g, tensor<B, 1>& m,
-                   tensor<B, 1>& v, tensor<B, 1>& next, const train::adam_functors& f) {
+  using vectors = std::vector<tensor<B, 1>>;
+
+  static void step(const B& b, const vectors& p, const vectors& g, const vectors& next, tensor<B, 1>& m,
+                   tensor<B, 1>& v, const train::adam_functors& f) {
     using table_t = leaf_table<T, 5, 400>;
     index_t at = 0;
     const auto fill = [&](table_t& table, std::size_t n) {
-      const T* const arrays[5] = {next.data() + at, p[n].data(), m.data() + at, v.data() + at, g[n].data()};
+      const T* const arrays[5] = {next[n].data(), p[n].data(), m.data() + at, v.data() + at, g[n].data()};
       table.add(p[n].size(), 1, arrays);
       at += p[n].size();
     };
     for_tables<table_t>(p, fill, [&](const table_t& table, std::size_t) {
       const map_leaves<table_t, adam_step> body{table, {f}};
-      launch_blocks(b, body.blocks(), body, "adam", next.view());
+      launch_blocks(b, body.blocks(), body, "adam", m.view());
     });
   }
 };

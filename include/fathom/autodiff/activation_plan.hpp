@@ -89,6 +89,7 @@ class activation_plan {
     });
     for (const std::size_t n : order) {
       layer& one = layers_[n];
+      if (one.bytes <= 0) continue;  // on a backend whose bytes are not counted
       // All chunks, or else as many as fit.
       for (one.kept = one.chunks(); one.kept > 0 && most() > room;) --one.kept;
     }

@@ -310,6 +310,7 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/kernels/launch_blocks.cuh
   cuda/include/fathom/cuda/kernels/layer_norm_rows.cuh
   cuda/include/fathom/cuda/kernels/leaves.cuh
+  cuda/include/fathom/cuda/kernels/multiply_bf16.cuh
   cuda/include/fathom/cuda/kernels/normalize.cuh
   cuda/include/fathom/cuda/kernels/reduce.cuh
   cuda/include/fathom/cuda/kernels/row.cuh

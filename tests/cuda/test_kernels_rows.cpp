@@ -11,6 +11,8 @@
 
 namespace {
 using emulated = fathom::emulator::gpu<float>;
+struct bf16_tag {};
+using rounding = fathom::emulator::gpu<bf16_tag>;
 /// As cuda::gpu reduces.
 struct reducing : emulated {
   template <class Monoid, class F, class Out, class... In>
@@ -26,21 +28,24 @@ template <>
 struct fathom::kernel<fathom::softmax_op, emulated> : fathom::cuda::kernels::softmax_on<emulated> {};
 template <>
 struct fathom::kernel<fathom::triangle_op, emulated> : fathom::cuda::kernels::triangle_on<emulated> {};
+template <>
+struct fathom::kernel<fathom::triangle_op, rounding>
+    : fathom::cuda::kernels::triangle_on<rounding, fathom::cuda::kernels::bf16> {};
 
 namespace {
 
 using namespace kernel_cases;
 using fathom::emulator::order;
 
-template <class Records>
-void check(const Records& of) {
+template <class B, class Records>
+void check(const limits& most, const Records& of) {
   for (const layout lie : row_layouts) {
     CAPTURE(std::string(name_of(lie)));
-    emulated b;
+    B b;
     const int before = fathom::emulator::launches;
     const auto ascending = of(b, lie);
     CHECK(fathom::emulator::launches > before);
-    kernel_cases::compare(ascending, of(fathom::reference<double>{}, lie), float_limits);
+    kernel_cases::compare(ascending, of(fathom::reference<double>{}, lie), most);
     if (lie != layout::reversed) continue;
     b.who = order::descending;
     compare_bitwise(of(b, lie), ascending);
@@ -50,10 +55,17 @@ void check(const Records& of) {
 }  // namespace
 
 TEST_CASE("cuda: layer norm and softmax over rows, whichever thread runs first") {
-  check([](const auto& b, layout lie) { return row_records(b, lie); });
+  check<emulated>(float_limits, [](const auto& b, layout lie) { return row_records(b, lie); });
 }
 TEST_CASE("cuda: the triangle's contraction channel-major, and the layer norm that reads it") {
-  check([](const auto& b, layout lie) { return triangle_records(b, lie); });
+  check<emulated>(float_limits, [](const auto& b, layout lie) { return triangle_records(b, lie); });
+  check<rounding>(bf16_limits, [](const auto& b, layout lie) { return triangle_records(b, lie); });
+  const auto product = [](const auto& b) {
+    const maker<std::remove_cvref_t<decltype(b)>> make{b, layout::dense};
+    return fathom::to_host(fathom::triangle(make.template real<3>({4, 9, 8}, 1), make.template real<3>({5, 9, 8}, 2)))
+        .data;
+  };
+  CHECK(product(rounding{}) != product(emulated{}));
 }
 TEST_CASE("cuda: reductions by threads, by warps and by blocks, whichever thread runs first") {
   for (const layout lie : {layout::dense, layout::reversed, layout::strided}) {

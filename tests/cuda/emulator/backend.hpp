@@ -5,6 +5,7 @@
 #include "cuda_on_cpu.hpp"
 
 #include <fathom/backend/reference.hpp>
+#include <fathom/cuda/kernels/intrinsics.cuh>
 
 namespace fathom::emulator {
 
@@ -23,6 +24,26 @@ template <class Precision, class Body, class View>
 void launch_blocks(const gpu<Precision>& b, index_t blocks, const Body& body, const char*, const View&) {
   ++launches;
   run(dim3{static_cast<unsigned>(blocks)}, dim3{static_cast<unsigned>(Body::threads)}, Body::shared_bytes, body, b.who);
+}
+
+/// Products of matrices stored as bfloat16, as cuBLAS sums them.
+template <class Precision>
+void multiply_bf16(const gpu<Precision>& b, const strided_view<const cuda::kernels::bf16>& left,
+                   const strided_view<const cuda::kernels::bf16>& right, const strided_view<float>& out) {
+  const auto widened = [&b](const auto& x, std::shared_ptr<float>& storage) {
+    storage = b.template allocate<float>(x.size());
+    strided_view<float> wide{storage.get(), x.rank, {}, {}};
+    index_t step = 1;
+    for (int axis = x.rank - 1; axis >= 0; --axis) {
+      wide.extent[axis] = x.extent[axis];
+      wide.stride[axis] = step;
+      step *= x.extent[axis];
+    }
+    b.map([](cuda::kernels::bf16 value) { return cuda::kernels::to_float(value); }, wide, x);
+    return strided_view<const float>(wide);
+  };
+  std::shared_ptr<float> first, second;
+  b.gemm(1.0f, widened(left, first), widened(right, second), 0.0f, out);
 }
 
 }  // namespace fathom::emulator

@@ -8,6 +8,7 @@
 #include <fathom/cuda/gpu.hpp>
 #include <fathom/cuda/kernels/attention.cuh>
 #include <fathom/cuda/kernels/launch_blocks.cuh>
+#include <fathom/cuda/kernels/multiply_bf16.cuh>
 #include <fathom/cuda/kernels/normalize.cuh>
 #include <fathom/cuda/kernels/tree_kernels.cuh>
 #include <fathom/cuda/kernels/triangle.cuh>
@@ -33,6 +34,9 @@ struct kernel<softmax_op, cuda::gpu<P>> : cuda::kernels::softmax_on<cuda::gpu<P>
 
 template <class P>
 struct kernel<triangle_op, cuda::gpu<P>> : cuda::kernels::triangle_on<cuda::gpu<P>> {};
+template <>
+struct kernel<triangle_op, cuda::gpu<bf16_mixed>>
+    : cuda::kernels::triangle_on<cuda::gpu<bf16_mixed>, cuda::kernels::bf16> {};
 
 template <class P>
 struct ode::leaf_kernels<cuda::gpu<P>> : cuda::kernels::leaf_kernels_on<cuda::gpu<P>> {};

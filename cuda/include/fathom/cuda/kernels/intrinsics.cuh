@@ -90,21 +90,33 @@ FATHOM_DEVICE void store4(T* to, const pack<T, 4>& x) {
   *reinterpret_cast<pack<T, 4>*>(to) = x;
 }
 
-/// Two numbers of 16 bits with float's range, rounded to nearest even: the first in the lower half.
+/// A number of 16 bits with float's range.
+struct bf16 {
+  std::uint16_t bits;
+};
+/// Rounded to nearest even.
+FATHOM_HD inline bf16 to_bf16(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return {std::uint16_t{0x7FFF}};  // rounding could make a NaN infinite
+  return {static_cast<std::uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16)};
+}
+FATHOM_HD inline float to_float(bf16 x) {
+  const std::uint32_t bits = std::uint32_t{x.bits} << 16;
+  float y;
+  std::memcpy(&y, &bits, 4);
+  return y;
+}
+
+/// Two of them, the first in the lower half.
 using bf16_pair = std::uint32_t;
 FATHOM_DEVICE bf16_pair pack_bf16(float low, float high) {
-#if !defined(FATHOM_CUDA_EMULATED)
+#if defined(FATHOM_CUDA_EMULATED)
+  return to_bf16(low).bits | bf16_pair{to_bf16(high).bits} << 16;
+#else
   bf16_pair both;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
   return both;
-#else
-  const auto rounded = [](float x) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return std::uint32_t{0x7FFF};
-    return (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
-  };
-  return rounded(low) | rounded(high) << 16;
 #endif
 }
 
@@ -212,12 +224,7 @@ FATHOM_DEVICE void multiply_bf16(float (&c)[4], const bf16_pair (&a)[4], bf16_pa
   operands mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
   sums result{{c[0], c[1], c[2], c[3]}};
   const auto combine = [](const void* const* in, void* const* out) {
-    const auto number = [](std::uint32_t bits) {
-      bits <<= 16;
-      float x;
-      std::memcpy(&x, &bits, 4);
-      return x;
-    };
+    const auto number = [](bf16_pair half) { return to_float({static_cast<std::uint16_t>(half)}); };
     float left[16][16], right[16][8];
     for (int lane = 0; lane < 32; ++lane) {
       const auto& x = *static_cast<const operands*>(in[lane]);

@@ -11,7 +11,7 @@
 //
 // and the case runs on every backend. The name is a prefix: 03_evoformer_block covers 03_evoformer_block_padded too,
 // unless a longer prefix is registered. The build compiles such a file once for each backend, with FATHOM_GOLDEN_BACKEND
-// naming it, so that no translation unit holds all of them; without that macro a file registers all.
+// naming it, so that no translation unit holds all of them; without that macro a file registers all but the GPU.
 #pragma once
 
 #include <functional>
@@ -22,6 +22,7 @@
 #define FATHOM_GOLDEN_CPU_DOUBLE 2
 #define FATHOM_GOLDEN_CPU_FLOAT 4
 #define FATHOM_GOLDEN_THRUST_DOUBLE 8
+#define FATHOM_GOLDEN_CUDA_FLOAT 16
 #if defined(FATHOM_GOLDEN_BACKEND)
 #define FATHOM_GOLDEN_BACKENDS FATHOM_GOLDEN_BACKEND
 #else
@@ -32,6 +33,9 @@
 #include <fathom/backend/reference.hpp>
 #if (FATHOM_GOLDEN_BACKENDS & FATHOM_GOLDEN_THRUST_DOUBLE) && __has_include(<thrust/version.h>)
 #include <fathom/backend/thrust.hpp>
+#endif
+#if FATHOM_GOLDEN_BACKENDS & FATHOM_GOLDEN_CUDA_FLOAT
+#include <fathom/cuda/gpu.hpp>
 #endif
 
 #include "support/golden.hpp"
@@ -120,6 +124,13 @@ struct backend_of_bit<FATHOM_GOLDEN_THRUST_DOUBLE> {
   static constexpr const char* label = "thrust<double>";
 };
 #endif
+#if FATHOM_GOLDEN_BACKENDS & FATHOM_GOLDEN_CUDA_FLOAT
+template <>
+struct backend_of_bit<FATHOM_GOLDEN_CUDA_FLOAT> {
+  using type = cuda::gpu<float>;
+  static constexpr const char* label = "cuda::gpu<float>";
+};
+#endif
 
 /// Registers a case on the backends of a set of bits.
 template <unsigned Backends>
@@ -130,6 +141,7 @@ struct covers_on {
     add<FATHOM_GOLDEN_CPU_DOUBLE>(prefix, f);
     add<FATHOM_GOLDEN_CPU_FLOAT>(prefix, f);
     add<FATHOM_GOLDEN_THRUST_DOUBLE>(prefix, f);
+    add<FATHOM_GOLDEN_CUDA_FLOAT>(prefix, f);
   }
 
  private:

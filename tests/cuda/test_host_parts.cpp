@@ -12,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include <fathom/autodiff/chunked.hpp>
+#include <fathom/backend/reference.hpp>
+
 #include "../../cuda/include/fathom/cuda/linked_group.hpp"
 #include "../../cuda/include/fathom/cuda/memory_account.hpp"
 
@@ -30,6 +33,36 @@ TEST_CASE("cuda: a limit on memory is kept, and chunks follow it") {
   account.limit = 1000;
   CHECK_FALSE(account.allows(1));
   CHECK(account.chunk_bytes() == std::size_t(64) << 10);
+}
+
+namespace {
+
+/// Like the CPU's oracle, but with chunks of its own length.
+struct wide_backend : reference<double> {
+  index_t chunk_of(index_t rows) const { return 3 * rows; }
+};
+struct count_calls {
+  int* calls;
+  template <class S, class X>
+  auto operator()(const S&, const X& x) const {
+    ++*calls;
+    return x * 0.5;
+  }
+};
+template <class B>
+int chunks_of_two(index_t rows) {
+  int calls = 0;
+  const auto y = chunked(count_calls{&calls}, std::tuple(), 2, full<2>(B{}, {rows, 3}, 4.0));
+  CHECK(to_host(y).data == std::vector<double>(static_cast<std::size_t>(3 * rows), 2.0));
+  return calls;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: a backend's own chunks, all equally long") {
+  CHECK(chunks_of_two<reference<double>>(20) == 10);
+  CHECK(chunks_of_two<wide_backend>(20) == 4);  // of 5 rows, not of 6, 6, 6 and 2
+  CHECK(chunks_of_two<wide_backend>(5) == 1);
 }
 
 TEST_CASE("cuda: a refusal says what was asked, what is in use and what would help") {

@@ -15,13 +15,25 @@ namespace {
 
 using curve = std::vector<std::pair<double, double>>;
 
-/// Keeps the header and the rows of steps up to `last`.
-void keep_rows(const std::filesystem::path& path, fathom::index_t last) {
+// New terms go to the end, so that a run may go on in a log that does not have them yet.
+constexpr const char* terms[] = {"distogram",      "fape",      "plddt_loss", "masked_msa",
+                                 "supervised_chi", "violation", "smooth_lddt"};
+
+std::string steps_header() {
+  std::string header = "step,loss,lddt_ca,gradient_norm,learning_rate,seconds,solver,recycles";
+  for (const char* term : terms) header += std::string(",") + term;
+  return header;
+}
+constexpr const char* validation_header = "step,lddt_ca,helix_f1,strand_f1,ca_ca_ok,ca_clashes,chains";
+
+/// Keeps the rows of steps up to `last`, under the header.
+void keep_rows(const std::filesystem::path& path, const std::string& header, fathom::index_t last) {
   std::ifstream in(path);
   if (!in) return;
-  std::string kept;
-  for (std::string line; std::getline(in, line);)
-    if (kept.empty() || (!line.empty() && std::atol(line.c_str()) <= static_cast<long>(last))) kept += line + "\n";
+  std::string kept = header + "\n", line;
+  std::getline(in, line);
+  while (std::getline(in, line))
+    if (!line.empty() && std::atol(line.c_str()) <= static_cast<long>(last)) kept += line + "\n";
   fathom::io::write_file(path, kept);
 }
 
@@ -106,26 +118,20 @@ std::FILE* open_table(const std::filesystem::path& path, const char* header) {
 }  // namespace
 
 training_log::training_log(const std::filesystem::path& folder, fathom::index_t steps_done) : folder_(folder) {
-  for (const char* name : {"log.csv", "validation.csv"}) {
+  for (const auto& [name, header] : {std::pair("log.csv", steps_header()), {"validation.csv", validation_header}}) {
     if (steps_done == 0)
       std::filesystem::remove(folder / name);
     else
-      keep_rows(folder / name, steps_done);
+      keep_rows(folder / name, header, steps_done);
   }
-  validation_.reset(
-      open_table(folder / "validation.csv", "step,lddt_ca,helix_f1,strand_f1,ca_ca_ok,ca_clashes,chains"));
+  validation_.reset(open_table(folder / "validation.csv", validation_header));
 }
 
 void training_log::add(const fathom::train::step_report& r) {
-  if (!steps_) {
-    std::string header = "step,loss,lddt_ca,gradient_norm,learning_rate,seconds,solver,recycles";
-    for (const char* term : {"distogram", "fape", "plddt_loss", "masked_msa", "supervised_chi", "violation"})
-      header += std::string(",") + term;
-    steps_.reset(open_table(folder_ / "log.csv", header.c_str()));
-  }
+  if (!steps_) steps_.reset(open_table(folder_ / "log.csv", steps_header().c_str()));
   std::fprintf(steps_.get(), "%td,%.5f,%.4f,%.5f,%.3e,%.3f,%s,%td", static_cast<std::ptrdiff_t>(r.step), r.loss, r.lddt,
                r.gradient_norm, r.learning_rate, r.seconds, r.solver.c_str(), static_cast<std::ptrdiff_t>(r.recycles));
-  for (const char* term : {"distogram", "fape", "plddt_loss", "masked_msa", "supervised_chi", "violation"}) {
+  for (const char* term : terms) {
     const auto found = std::find_if(r.terms.begin(), r.terms.end(), [&](const auto& t) { return t.first == term; });
     if (found == r.terms.end())
       std::fprintf(steps_.get(), ",");

@@ -79,9 +79,9 @@ struct smooth_lddt_op {
     fathom::detail::expect_extents<2>(name, "points", points, {points.extent(0), 3});
     fathom::detail::expect_extents<2>(name, "targets", targets, {points.extent(0), 4});
     const auto planes = loss::detail::planes(concatenated(std::vector{points, targets}));
-    return op_result{loss::detail::reduce_pairs(functor::smooth_lddt_kept{rule}, planes, planes,
-                                                std::make_index_sequence<7>{}),
-                     std::tuple(points, targets, rule)};
+    return op_result{
+        loss::detail::reduce_pairs(functor::smooth_lddt_kept{rule}, planes, planes, std::make_index_sequence<7>{}),
+        std::tuple(points, targets, rule)};
   }
   template <class B>
   static auto vjp(const std::tuple<tensor<B, 2>, tensor<B, 2>, functor::smooth_lddt_rule>& residuals,

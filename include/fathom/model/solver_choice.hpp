@@ -92,4 +92,30 @@ ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, cons
   return chosen_solver<Y>::solve(call, y0, span, solver, control, options);
 }
 
+namespace detail {
+template <class Solver, class Field, class Y>
+ode::solution<Y> solve_parts(const Field& field, const Y& y0, ode::interval span, const control_choice& control,
+                             const ode::options<Y>& options) {
+  if (const auto* steps = std::get_if<ode::fixed_steps>(&control))
+    return ode::solve(field, y0, span, Solver{}, *steps, options);
+  throw error(concat("solver '", Solver::name, "' does not estimate its error: give it a number of steps"));
+}
+}  // namespace detail
+
+/// ode::solve with a solver by name: one of known_solvers(), or "lie_trotter" and "strang" for fields that are sums of
+/// parts (as_split_field, spline fields); throws error where name, field and control do not go together.
+template <class Field, class Y>
+ode::solution<Y> solve(const Field& field, const Y& y0, ode::interval span, const std::string& solver,
+                       const control_choice& control, const ode::options<Y>& options = {}) {
+  const bool lie_trotter = solver == ode::lie_trotter::name;
+  if (!lie_trotter && solver != ode::strang::name)
+    return solve(field, y0, span, solver_named(solver), control, options);
+  if constexpr (ode::split_field<Field, Y>) {
+    if (lie_trotter) return detail::solve_parts<ode::lie_trotter>(field, y0, span, control, options);
+    return detail::solve_parts<ode::strang>(field, y0, span, control, options);
+  } else {
+    throw error("solver '" + solver + "' needs a field that is a sum of parts, with parts() and part(n, t, y)");
+  }
+}
+
 }  // namespace fathom

@@ -58,8 +58,8 @@ class cpu {
 
   cpu() : context_(detail::default_cpu_context()) {}
   explicit cpu(const cpu_options& options)
-      : context_(std::make_shared<detail::cpu_context>(options.threads > 0 ? options.threads
-                                                                           : detail::default_threads())) {}
+      : context_(
+            std::make_shared<detail::cpu_context>(options.threads > 0 ? options.threads : detail::default_threads())) {}
   bool operator==(const cpu& other) const { return context_ == other.context_; }
 
   int threads() const { return context_->pool.size(); }

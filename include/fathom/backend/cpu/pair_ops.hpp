@@ -37,9 +37,9 @@ struct kernel<outer_product_op, cpu<T>> : outer_product_op {
   static auto forward(const tensor<B, 3>& a, const tensor<B, 3>& b, const tensor<B, 2>& weight,
                       const tensor<B, 1>& bias, const tensor<B, 2>& scale) {
     check(a, b, weight, bias, scale);
-    const residuals_t<B> r{by_rows(a),       by_rows(b),        contiguous(weight),
-                           contiguous(bias), contiguous(scale), tensor<B, 3>(a.backend(), {a.extent(1), b.extent(1),
-                                                                                           weight.extent(0)})};
+    const residuals_t<B> r{by_rows(a),         by_rows(b),
+                           contiguous(weight), contiguous(bias),
+                           contiguous(scale),  tensor<B, 3>(a.backend(), {a.extent(1), b.extent(1), weight.extent(0)})};
     auto z = r.z;
     auto args = arguments(r);
     args.z = z.mutable_data();

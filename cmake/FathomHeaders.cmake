@@ -312,6 +312,7 @@ set(FATHOM_CUDA_HEADERS
   cuda/include/fathom/cuda/kernels/leaves.cuh
   cuda/include/fathom/cuda/kernels/multiply_bf16.cuh
   cuda/include/fathom/cuda/kernels/normalize.cuh
+  cuda/include/fathom/cuda/kernels/outer_product.cuh
   cuda/include/fathom/cuda/kernels/reduce.cuh
   cuda/include/fathom/cuda/kernels/row.cuh
   cuda/include/fathom/cuda/kernels/softmax_rows.cuh

@@ -7,6 +7,7 @@
 #include <fathom/backend/reference.hpp>
 #include <fathom/op/attention.hpp>
 #include <fathom/op/layer_norm.hpp>
+#include <fathom/op/outer_product.hpp>
 #include <fathom/op/softmax.hpp>
 #include <fathom/op/triangle.hpp>
 
@@ -136,6 +137,23 @@ records triangle_records(const B& b, layout lie) {
     conformance::run<fathom::layer_norm_op>(all, "of a triangle", make, fathom::triangle(a, other),
                                             make.template real<1>({e[3]}, 23), make.template real<1>({e[3]}, 24), 1e-5);
   }
+  return all;
+}
+
+/// Outer products whose channels go eight at a time, and others.
+template <class B>
+records outer_product_records(const B& b, layout lie) {
+  const maker<B> make{b, lie};
+  records all;
+  struct shapes {
+    index_t sequences, rows, columns, c, d;
+  };
+  for (const shapes& e : {shapes{1, 1, 1, 1, 1}, shapes{9, 5, 7, 4, 8}, shapes{6, 7, 3, 5, 6}, shapes{0, 3, 2, 2, 2}})
+    conformance::run<fathom::outer_product_op>(
+        all, fathom::to_string_extents(extents<5>{e.sequences, e.rows, e.columns, e.c, e.d}), make,
+        make.template real<3>({e.sequences, e.rows, e.c}, 41), make.template real<3>({e.sequences, e.columns, e.d}, 42),
+        make.template real<2>({6, e.c * e.d}, 43), make.template real<1>({6}, 44),
+        make.template real<2>({e.rows, e.columns}, 45, 0.5, 2));
   return all;
 }
 

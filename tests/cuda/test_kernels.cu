@@ -40,8 +40,9 @@ TEST_CASE("cuda: layer norm, softmax and the triangle's contraction on a GPU, th
     kernel_cases::compare(triangles, triangle_records(oracle, lie), float_limits);
     compare_bitwise(row_records(b, lie), rows);
     compare_bitwise(triangle_records(b, lie), triangles);
-    kernel_cases::compare(triangle_records(fathom::cuda::gpu<fathom::bf16_mixed>{}, lie), triangle_records(oracle, lie),
-                          bf16_limits);
+    const fathom::cuda::gpu<fathom::bf16_mixed> rounding;
+    kernel_cases::compare(triangle_records(rounding, lie), triangle_records(oracle, lie), bf16_limits);
+    kernel_cases::compare(outer_product_records(rounding, lie), outer_product_records(oracle, lie), bf16_limits);
   }
 }
 

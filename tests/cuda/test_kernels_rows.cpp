@@ -3,6 +3,7 @@
 #include "emulator/backend.hpp"
 
 #include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/outer_product.cuh>
 #include <fathom/cuda/kernels/reduce.cuh>
 #include <fathom/cuda/kernels/triangle.cuh>
 
@@ -31,6 +32,8 @@ struct fathom::kernel<fathom::triangle_op, emulated> : fathom::cuda::kernels::tr
 template <>
 struct fathom::kernel<fathom::triangle_op, rounding>
     : fathom::cuda::kernels::triangle_on<rounding, fathom::cuda::kernels::bf16> {};
+template <>
+struct fathom::kernel<fathom::outer_product_op, rounding> : fathom::cuda::kernels::outer_product_on<rounding> {};
 
 namespace {
 
@@ -98,4 +101,11 @@ TEST_CASE("cuda: copies between orders of axes go tile by tile where that pays")
   CHECK(copied(fathom::permute(x, {2, 1, 0, 3})) == 0);  // the same fastest axis
   CHECK(copied(fathom::transpose(make.template real<2>({8, 9}, 32), 0, 1)) == 1);
   CHECK(copied(fathom::transpose(make.template real<2>({7, 9}, 32), 0, 1)) == 0);
+}
+TEST_CASE("cuda: outer products through bfloat16") {
+  for (const layout lie : row_layouts) {
+    const auto got = outer_product_records(rounding{}, lie);
+    kernel_cases::compare(got, outer_product_records(fathom::reference<double>{}, lie), bf16_limits);
+    CHECK(got[1].values[0].data != outer_product_records(fathom::reference<float>{}, lie)[1].values[0].data);
+  }
 }

@@ -113,7 +113,7 @@ struct outer_product_op {
     return std::tuple(da, db, d_weight, d_bias, scale_cotangent(r, dz));
   }
 
- private:
+ protected:
   /// Rows i at a time, so that their part of [i, j, c d] holds about a million elements, or as many as the backend
   /// takes instead.
   template <class B>

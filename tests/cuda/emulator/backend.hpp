@@ -26,24 +26,37 @@ void launch_blocks(const gpu<Precision>& b, index_t blocks, const Body& body, co
   run(dim3{static_cast<unsigned>(blocks)}, dim3{static_cast<unsigned>(Body::threads)}, Body::shared_bytes, body, b.who);
 }
 
+/// Room for the values of x, row-major.
+template <class Precision, class T>
+strided_view<float> row_major_like(const gpu<Precision>& b, const strided_view<T>& x, std::shared_ptr<float>& storage) {
+  storage = b.template allocate<float>(x.size());
+  strided_view<float> wide{storage.get(), x.rank, {}, {}};
+  index_t step = 1;
+  for (int axis = x.rank - 1; axis >= 0; --axis) {
+    wide.extent[axis] = x.extent[axis];
+    wide.stride[axis] = step;
+    step *= x.extent[axis];
+  }
+  return wide;
+}
+
 /// Products of matrices stored as bfloat16, as cuBLAS sums them.
-template <class Precision>
+template <class Precision, class Out>
 void multiply_bf16(const gpu<Precision>& b, const strided_view<const cuda::kernels::bf16>& left,
-                   const strided_view<const cuda::kernels::bf16>& right, const strided_view<float>& out) {
+                   const strided_view<const cuda::kernels::bf16>& right, const strided_view<Out>& out) {
   const auto widened = [&b](const auto& x, std::shared_ptr<float>& storage) {
-    storage = b.template allocate<float>(x.size());
-    strided_view<float> wide{storage.get(), x.rank, {}, {}};
-    index_t step = 1;
-    for (int axis = x.rank - 1; axis >= 0; --axis) {
-      wide.extent[axis] = x.extent[axis];
-      wide.stride[axis] = step;
-      step *= x.extent[axis];
-    }
+    const auto wide = row_major_like(b, x, storage);
     b.map([](cuda::kernels::bf16 value) { return cuda::kernels::to_float(value); }, wide, x);
     return strided_view<const float>(wide);
   };
-  std::shared_ptr<float> first, second;
-  b.gemm(1.0f, widened(left, first), widened(right, second), 0.0f, out);
+  std::shared_ptr<float> first, second, sums;
+  if constexpr (std::is_same_v<Out, float>) {
+    b.gemm(1.0f, widened(left, first), widened(right, second), 0.0f, out);
+  } else {
+    const auto wide = row_major_like(b, out, sums);
+    b.gemm(1.0f, widened(left, first), widened(right, second), 0.0f, wide);
+    b.map([](float value) { return cuda::kernels::to_bf16(value); }, out, strided_view<const float>(wide));
+  }
 }
 
 }  // namespace fathom::emulator

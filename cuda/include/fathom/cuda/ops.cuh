@@ -10,6 +10,7 @@
 #include <fathom/cuda/kernels/launch_blocks.cuh>
 #include <fathom/cuda/kernels/multiply_bf16.cuh>
 #include <fathom/cuda/kernels/normalize.cuh>
+#include <fathom/cuda/kernels/outer_product.cuh>
 #include <fathom/cuda/kernels/tree_kernels.cuh>
 #include <fathom/cuda/kernels/triangle.cuh>
 
@@ -37,6 +38,9 @@ struct kernel<triangle_op, cuda::gpu<P>> : cuda::kernels::triangle_on<cuda::gpu<
 template <>
 struct kernel<triangle_op, cuda::gpu<bf16_mixed>>
     : cuda::kernels::triangle_on<cuda::gpu<bf16_mixed>, cuda::kernels::bf16> {};
+
+template <>
+struct kernel<outer_product_op, cuda::gpu<bf16_mixed>> : cuda::kernels::outer_product_on<cuda::gpu<bf16_mixed>> {};
 
 template <class P>
 struct ode::leaf_kernels<cuda::gpu<P>> : cuda::kernels::leaf_kernels_on<cuda::gpu<P>> {};

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include <fathom/autodiff/gradient_check.hpp>
 #include <fathom/backend/reference.hpp>
 #include <fathom/cuda/gpu.hpp>
 #include <fathom/structure/structure_module.hpp>
@@ -67,6 +68,48 @@ TEST_CASE("cuda: gradient of an Evoformer block") {
   CHECK(std::abs(loss - expected) <= 1e-4 * std::max(1.0, std::abs(expected)));
   REQUIRE(leaves.size() == expected_leaves.size());
   for (std::size_t i = 0; i < leaves.size(); ++i) CHECK(distance(leaves[i], expected_leaves[i]) < 1e-4);
+}
+
+namespace {
+
+/// m and z after a block on backend B.
+template <class B>
+std::pair<host_tensor<typename B::scalar>, host_tensor<typename B::scalar>> block_values(const B& b) {
+  const auto block = randomised(evoformer_block<B, tiny>(b), 3);
+  const auto x = random_state(b, 5, 7, tiny::c_m, tiny::c_z, 1);
+  const auto y = block(x, masks_on(x.m, random_masks(b, 5, 7, 2)));
+  return {to_host(y.m), to_host(y.z)};
+}
+
+template <class P>
+void check_block(double bound) {
+  const auto got = block_values(cuda::gpu<P>{});
+  const auto expected = block_values(reference<double>{});
+  CHECK(distance(got.first, expected.first) < bound);
+  CHECK(distance(got.second, expected.second) < bound);
+}
+
+}  // namespace
+
+TEST_CASE("cuda: an Evoformer block in float32, TF32 and bfloat16") {
+  if (!has_gpu()) return;
+  check_block<float>(1e-5);
+  check_block<tf32_mixed>(5e-3);
+  check_block<bf16_mixed>(2e-2);
+}
+
+TEST_CASE("cuda: gradient of an Evoformer block in float64, by differences") {
+  if (!has_gpu()) return;
+  using B = cuda::gpu<double>;
+  const B b;
+  const auto block = randomised(evoformer_block<B, tiny>(b), 3);
+  const auto mask = random_masks(b, 3, 4, 2);
+  const auto loss = [&](const auto& in) {
+    const auto& x = std::get<1>(in);
+    const auto y = std::get<0>(in)(x, masks_on(x.m, mask));
+    return probe(y.m, 5) + probe(y.z, 6);
+  };
+  CHECK(gradient_check(loss, std::tuple(block, random_state(b, 3, 4, tiny::c_m, tiny::c_z, 1)), {1e-5, 2, 1}) < 1e-6);
 }
 
 TEST_CASE("cuda: structure module") {

@@ -66,6 +66,7 @@ int main() {
   const int workers = std::min(bench::threads(), static_cast<int>(c.batch));
   const cpu_options inside{.threads = std::max(1, bench::threads() / workers)};
   train::trainer<model> run(c, workers, [&] { return B(inside); });
+  run.keep_up_to(std::int64_t(2048) << 20);  // the default of examples/train
 
   // The same gradient, twice: with every activation kept, and with chunks run again.
   train::run_options options;

@@ -71,6 +71,10 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
   app.add_option("--threads", a.threads, "samples computed at once; 0: all of the machine; results do not depend on it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--keep-mb", a.keep_mb,
+                 "activations are kept for gradients, not computed twice, up to this much memory; the CPU only")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   auto* device = app.add_option("--device", a.device, "cpu or cuda, an NVIDIA GPU (needs a build with FATHOM_CUDA)")
                      ->check(CLI::IsMember({"cpu", "cuda"}))
                      ->capture_default_str();

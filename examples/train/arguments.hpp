@@ -9,7 +9,8 @@
 
 struct train_arguments {
   std::string data, output = "train_output";
-  int threads = 0;  ///< 0: all of the machine
+  int threads = 0;      ///< 0: all of the machine
+  long keep_mb = 2048;  ///< activations are kept up to this memory in use; on the CPU
   std::string device = "cpu", precision = "float32";
   bool resume = false;
   bool overfit = false;

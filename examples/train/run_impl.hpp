@@ -75,6 +75,7 @@ int run_training(const train_arguments& a, stop_request& stop, fathom::train::pr
   const int workers = static_cast<int>(std::min<fathom::index_t>(a.threads, c.batch));
   const int inside = std::max(1, a.threads / workers);
   train::trainer<model> run(c, workers, [&] { return backend_of(inside); });
+  if (a.device == "cpu") run.keep_up_to(std::int64_t(a.keep_mb) << 20);
   if (fs::exists(checkpoint)) {
     if (!a.resume)
       throw fathom::input_error("'" + checkpoint.string() + "' exists: go on with --resume, or choose another --out");

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <fathom/autodiff/chunked.hpp>
 #include <fathom/train/adam.hpp>
 #include <fathom/train/clip.hpp>
 #include <fathom/train/config.hpp>
@@ -101,6 +102,10 @@ class trainer {
   /// one process with all samples in its batch, bitwise. `group` stays alive as long as this object.
   void join(process_group& group) { group_ = &group; }
   index_t processes() const { return group_ != nullptr ? group_->size() : 1; }
+
+  /// From now on chunked layers keep their activations for the backward pass as long as this process uses fewer bytes
+  /// (keep_activations), instead of computing them twice. Gradients have the same bits.
+  void keep_up_to(std::int64_t bytes) { kept_bytes_ = bytes; }
 
   /// One step on a batch. Throws numerical_error that names step, sample and term or parameter where something is not
   /// finite or the loss explodes; the state is that before the step then. Throws process_stopped where another process
@@ -211,6 +216,7 @@ class trainer {
   std::vector<outcome> differentiate_all(const std::vector<sample>& batch, const run_options& run) {
     std::vector<outcome> results(batch.size());
     on_workers(model_, batch.size(), [&](std::size_t k, const Model& worker) {
+      const keep_activations keep(kept_bytes_);
       const auto where = [&] {
         return fathom::detail::concat("training stopped at step ", step_ + 1, ", sample '", batch[k].name, "': ");
       };
@@ -303,6 +309,7 @@ class trainer {
   std::vector<Model> workers_;
   process_group* group_ = nullptr;
   index_t step_ = 0, samples_ = 0;
+  std::int64_t kept_bytes_ = 0;
   double loss_mean_ = 0;
 };
 

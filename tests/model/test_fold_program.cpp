@@ -344,6 +344,22 @@ TEST_CASE("model: Ctrl-C stops fold with code 130 and leaves no file") {
   CHECK(files_in(out).empty());
 }
 
+TEST_CASE("model: fold says what --device cuda needs where there is no GPU or no build for one") {
+  folder at;
+  const auto target = write(at.path / "t.a3m", alignment);
+  const auto out = at.path / "out";
+  const auto r = testing::run_program("CUDA_VISIBLE_DEVICES= " FATHOM_FOLD " " + target + " " + quick +
+                                      "--device cuda --precision bf16 -o " + out.string());
+  INFO(r.text);
+  CHECK(r.code == 2);
+  const bool built_without = r.text.find("cmake --preset cuda") != std::string::npos;
+  const bool no_gpu = r.text.find("this needs an NVIDIA GPU") != std::string::npos;
+  CHECK((built_without || no_gpu));
+  CHECK(files_in(out).empty());
+  CHECK(fold(target + " --precision bf16").code == 1);
+  CHECK(fold(target + " --device tpu").code == 1);
+}
+
 #else
 
 TEST_CASE("model: the program fold is not built here") { MESSAGE("skipped: FATHOM_BUILD_EXAMPLES is off"); }

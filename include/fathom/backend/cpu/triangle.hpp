@@ -116,7 +116,7 @@ inline index_t apart(index_t elements) { return (elements + 15) / 16 * 16 + 16; 
 // Channels go in groups of 16, a cache line of float32. Small matrices: a task packs and multiplies its group by
 // itself. Large ones: all workers pack a group, then multiply it. A function of the extents alone.
 inline constexpr index_t triangle_group = 16;
-inline bool triangle_alone(index_t elements_per_channel) { return elements_per_channel < index_t(1) << 17; }
+inline bool triangle_alone(index_t elements_per_channel) { return elements_per_channel < index_t(1) << 15; }
 
 // One operand as matrices [lines, positions] of a group of channels, packed along whichever of its axes has the smaller
 // stride: positions that lie far apart cost a page each. Turned afterwards where that was the wrong one.

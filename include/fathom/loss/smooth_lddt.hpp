@@ -19,7 +19,8 @@ struct smooth_lddt_rule {
   double cutoff, eps;
   template <class T>
   FATHOM_HD T counts(T ma, T mb, T true_square) const {
-    return (true_square > T(0)) & (true_square < T(cutoff * cutoff)) ? ma * mb : T(0);
+    const bool neighbours = (true_square > T(0)) & (true_square < T(cutoff * cutoff));
+    return neighbours ? ma * mb : T(0);
   }
   template <class T>
   FATHOM_HD static T square(T xa, T ya, T za, T xb, T yb, T zb) {

@@ -173,12 +173,15 @@ inline std::vector<loss_phase> parse_phases(const std::string& text) {
     if (phases.empty() ? phase.from != 0 : phase.from <= phases.back().from)
       throw wrong("phases begin at step 0 and follow in order");
     auto& w = phase.weights;
-    const std::map<std::string, double*> terms = {
-        {"fape", &w.fape},           {"supervised_chi", &w.supervised_chi},
-        {"distogram", &w.distogram}, {"masked_msa", &w.masked_msa},
-        {"plddt", &w.plddt},         {"experimentally_resolved", &w.experimentally_resolved},
-        {"violation", &w.violation}, {"tm", &w.tm},
-        {"smooth_lddt", &w.smooth_lddt}};
+    const std::map<std::string, double*> terms = {{"fape", &w.fape},
+                                                  {"supervised_chi", &w.supervised_chi},
+                                                  {"distogram", &w.distogram},
+                                                  {"masked_msa", &w.masked_msa},
+                                                  {"plddt", &w.plddt},
+                                                  {"experimentally_resolved", &w.experimentally_resolved},
+                                                  {"violation", &w.violation},
+                                                  {"tm", &w.tm},
+                                                  {"smooth_lddt", &w.smooth_lddt}};
     std::size_t word = colon + 1;
     while ((word = part.find_first_not_of(' ', word)) != std::string::npos) {
       const auto stop = std::min(part.find(' ', word), part.size());

@@ -109,7 +109,7 @@ TEST_CASE("geometry: residue tables equal the reference tables") {
 #undef CHECK_TABLE
   check("restype_atom14_exists", t.restype_atom14_mask);
   check("restype_atom37_exists", t.restype_atom37_mask);
-  for (const auto& [name, table] : golden) CHECK_MESSAGE(compared.count(name) == 1, "not compared: ", name);
+  for (const auto& table : golden) CHECK_MESSAGE(compared.count(table.first) == 1, "not compared: ", table.first);
 }
 
 TEST_CASE("geometry: names, letters and alphabets are consistent") {

@@ -113,8 +113,9 @@ struct solver_gradients {
       peer::solve(p, p.y0, p.times, solver, r.control(), option);
       return std::pair(s.steps, first{s.steps.front().dt, rejected == 0});
     };
-    const auto [steps, start] = chosen(problem);
-    if (!start.accepted) return;
+    const auto choice = chosen(problem);
+    const auto& steps = choice.first;
+    if (!choice.second.accepted) return;
     const auto loss = [&](double by) {
       std::vector<double> grid{problem.times.front()};
       for (const auto& step : steps) grid.push_back(step.t1 + by);

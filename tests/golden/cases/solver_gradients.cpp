@@ -115,7 +115,8 @@ struct solver_gradients {
     };
     const auto choice = chosen(problem);
     const auto& steps = choice.first;
-    if (!choice.second.accepted) return;
+    const auto& start = choice.second;
+    if (!start.accepted) return;
     const auto loss = [&](double by) {
       std::vector<double> grid{problem.times.front()};
       for (const auto& step : steps) grid.push_back(step.t1 + by);

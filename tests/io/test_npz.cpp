@@ -148,7 +148,7 @@ TEST_CASE("io: npz files that NumPy wrote, stored and deflated") {
 TEST_CASE("io: npz round trip, the same bytes each time") {
   const scratch_folder folder;
   const host_tensor<float> a({2, 2}, {1, 2, 3, 0.1f});
-  const host_tensor<std::int64_t> b({1}, {-5});
+  const host_tensor<std::int64_t> b({1}, std::vector<std::int64_t>{-5});
   const std::vector<io::named_tensor> all = {io::named_tensor::view("a//x", a), io::named_tensor::own("b", b)};
   io::write_npz(folder / "x.npz", all);
   io::named_tensor kept;
@@ -220,7 +220,7 @@ TEST_CASE("io: a damaged npz file is refused with its reason, never read beyond 
   }
   CHECK(holds(told(""), "zip archive expected"));
   CHECK(holds(told(std::string(100, 'x')), "zip archive expected"));
-  const host_tensor<float> x({1}, {1});
+  const host_tensor<float> x({1}, std::vector<float>{1});
   io::write_npz(folder / "text.npz", {io::named_tensor::view("x", x)});
   auto other = io::read_text(folder / "text.npz");
   for (std::size_t at = other.find("x.npy"); at != std::string::npos; at = other.find("x.npy", at))

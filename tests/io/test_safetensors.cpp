@@ -51,9 +51,9 @@ TEST_CASE("io: safetensors round trip keeps names, shapes, bits and metadata") {
   const scratch_folder folder;
   const host_tensor<double> a({2, 3}, {1.0 / 3, -0.0, 1e300, std::nextafter(1.0, 2.0), 5, 6});
   const host_tensor<float> b({2}, {0.1f, -std::numeric_limits<float>::denorm_min()});
-  const host_tensor<std::int64_t> c({1, 1}, {std::numeric_limits<std::int64_t>::min()});
+  const host_tensor<std::int64_t> c({1, 1}, std::vector<std::int64_t>{std::numeric_limits<std::int64_t>::min()});
   const host_tensor<std::uint8_t> d({3}, {0, 7, 255});
-  const host_tensor<float> scalar(std::vector<index_t>{}, {2.5f});
+  const host_tensor<float> scalar(std::vector<index_t>{}, std::vector<float>{2.5f});
   const host_tensor<float> nothing({0, 4});
   std::vector<io::named_tensor> all = {io::named_tensor::view("u.bytes", d),
                                        io::named_tensor::own("a", a),

@@ -66,7 +66,7 @@ TEST_CASE_TEMPLATE("loss: cross entropy of uniform and certain logits", B, refer
     CHECK(x == doctest::Approx(std::log(4.0)).epsilon(1e-12));
   const auto logits = from_host<2>(b, host_tensor<double>({1, 3}, {1, 2, 4}));
   const double log_sum = std::log(std::exp(1.0) + std::exp(2.0) + std::exp(4.0));
-  const auto second = from_host<1>(b, host_tensor<std::int64_t>({1}, {1}));
+  const auto second = from_host<1>(b, host_tensor<std::int64_t>({1}, std::vector<std::int64_t>{1}));
   CHECK(values(cross_entropy(logits, second))[0] == doctest::Approx(log_sum - 2).epsilon(1e-12));
   CHECK_THROWS_AS(cross_entropy(logits, labels), shape_error);
   const auto random = normal<2>(b, {3, 4}, 1);

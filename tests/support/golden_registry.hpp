@@ -10,8 +10,9 @@
 //   });
 //
 // and the case runs on every backend. The name is a prefix: 03_evoformer_block covers 03_evoformer_block_padded too,
-// unless a longer prefix is registered. The build compiles such a file once for each backend, with FATHOM_GOLDEN_BACKEND
-// naming it, so that no translation unit holds all of them; without that macro a file registers all but the GPU.
+// unless a longer prefix is registered. The build compiles such a file once for each backend, with
+// FATHOM_GOLDEN_BACKEND naming it, so that no translation unit holds all of them; without that macro a file registers
+// all but the GPU.
 #pragma once
 
 #include <functional>
@@ -73,8 +74,8 @@ struct registry {
   static const entry* find(const std::string& name) {
     const entry* best = nullptr;
     for (const auto& one : entries()) {
-      const bool matches = name.rfind(one.prefix, 0) == 0 &&
-                           (name.size() == one.prefix.size() || name[one.prefix.size()] == '_');
+      const bool matches =
+          name.rfind(one.prefix, 0) == 0 && (name.size() == one.prefix.size() || name[one.prefix.size()] == '_');
       if (matches && (best == nullptr || one.prefix.size() > best->prefix.size())) best = &one;
     }
     return best;
@@ -161,6 +162,6 @@ struct covers_on {
 /// Registers a case on every backend of this translation unit.
 using covers = covers_on<FATHOM_GOLDEN_BACKENDS>;
 /// Registers a case of host functions (features, constants, solvers), which know no backend: once.
-using covers_on_host = covers_on<(FATHOM_GOLDEN_BACKENDS) & FATHOM_GOLDEN_REFERENCE_DOUBLE>;
+using covers_on_host = covers_on<(FATHOM_GOLDEN_BACKENDS)&FATHOM_GOLDEN_REFERENCE_DOUBLE>;
 
 }  // namespace fathom::golden

@@ -64,6 +64,16 @@ struct problem {
         ode::solve_with_gradient(ode::differentiable(field), y0, {0, 1.5}, solver, ode::fixed_steps{13}, policy).second;
     return pullback(a);
   }
+  /// Of <a, y(1.5)> along y0 as a direction of the weights, by differences.
+  template <class Solver>
+  double slope(const Solver& solver) const {
+    const auto loss = [&](double by) {
+      auto moved = field;
+      moved.w = moved.w + y0 * by;
+      return ode::state_traits<tensor<B, 2>>::dot(a, ode::solve(moved, y0, {0, 1.5}, solver, ode::fixed_steps{13}).y1);
+    };
+    return (8 * (loss(1e-3) - loss(-1e-3)) - (loss(2e-3) - loss(-2e-3))) / 12e-3;
+  }
 };
 
 /// y' = W_2 tanh(W_1 y) - tanh(y v), rows in chunks; counts how often a chunk runs.
@@ -219,16 +229,8 @@ TEST_CASE("ode: splitting methods of fields of modules have recorded and checkpo
   const auto check = [&](const auto& solver) {
     const auto recorded = p.gradient(solver, ode::direct{});
     CHECK(difference(recorded, p.gradient(solver, ode::checkpointed{.slots = 3})) < 1e-13);
-    // Along one direction of the weights.
-    const auto loss = [&](double by) {
-      auto field = p.field;
-      field.w = field.w + p.y0 * by;
-      return ode::state_traits<tensor<reference<double>, 2>>::dot(
-          p.a, ode::solve(field, p.y0, {0, 1.5}, solver, ode::fixed_steps{13}).y1);
-    };
-    const double slope = (8 * (loss(1e-3) - loss(-1e-3)) - (loss(2e-3) - loss(-2e-3))) / 12e-3;
     CHECK(ode::state_traits<tensor<reference<double>, 2>>::dot(p.y0, recorded.parameters.w) ==
-          doctest::Approx(slope).epsilon(1e-8));
+          doctest::Approx(p.slope(solver)).epsilon(1e-8));
   };
   check(ode::lie_trotter{});
   check(ode::strang{});
@@ -242,15 +244,8 @@ TEST_CASE("ode: implicit methods of fields of modules have exact gradients") {
     CHECK(same(whole, p.gradient(solver, ode::checkpointed{.slots = slots})));
     CHECK(same(whole, p.gradient(solver, ode::checkpointed{.slots = slots, .memory = ode::step_memory::stage})));
   }
-  const auto loss = [&](double by) {
-    auto field = p.field;
-    field.w = field.w + p.y0 * by;
-    return ode::state_traits<tensor<reference<double>, 2>>::dot(
-        p.a, ode::solve(field, p.y0, {0, 1.5}, solver, ode::fixed_steps{13}).y1);
-  };
-  const double slope = (8 * (loss(1e-3) - loss(-1e-3)) - (loss(2e-3) - loss(-2e-3))) / 12e-3;
   CHECK(ode::state_traits<tensor<reference<double>, 2>>::dot(p.y0, whole.parameters.w) ==
-        doctest::Approx(slope).epsilon(1e-8));
+        doctest::Approx(p.slope(solver)).epsilon(1e-8));
   // In float32 the stage equations are solved as far as its rounding allows.
   const auto rough = problem<reference<float>>{}.gradient(ode::implicit_midpoint{}, ode::checkpointed{});
   const auto exact = to_host(whole.y0), near = [&] {

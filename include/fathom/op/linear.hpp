@@ -6,6 +6,19 @@
 
 namespace fathom {
 
+namespace detail {
+/// Makes a sum of cotangents writable: 0 where its contents are not to be read, 1 where they are to be added to.
+template <class B, int R>
+scalar_of<B> opened(tensor<B, R>& to, const B& b, const extents<R>& e) {
+  if (to.empty()) {
+    to = tensor<B, R>(b, e);
+    return scalar_of<B>(0);
+  }
+  if (!to.is_unique() || !to.is_contiguous()) to = clone(to);
+  return scalar_of<B>(1);
+}
+}  // namespace detail
+
 /// x [..., c_in], weight [c_out, c_in], bias [c_out] or none, y [..., c_out]
 struct linear_op {
   static constexpr const char* name = "linear";

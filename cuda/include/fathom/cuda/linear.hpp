@@ -98,34 +98,22 @@ struct kernel<linear_op, cuda::gpu<P>> : linear_op {
     const B& b = dy.backend();
     const auto from = cuda::rows_over_last_axis(dy);
     if (dx != nullptr) {
-      const T beta = opened(*dx, b, x.shape());
+      const T beta = detail::opened(*dx, b, x.shape());
       auto to = dx->reinterpret(extents<2>{from.extent(0), weight.extent(1)}, extents<2>{weight.extent(1), 1});
       b.gemm(T(1), from.view(), weight.view(), beta, to.mutable_view());
     }
     if (dw != nullptr) {
-      const T beta = opened(*dw, b, weight.shape());
+      const T beta = detail::opened(*dw, b, weight.shape());
       const auto rows = cuda::rows_over_last_axis(x);
       b.gemm(T(1), detail::transposed(from).view(), rows.view(), beta, dw->mutable_view());
     }
     if (db != nullptr) {
       const auto sums = detail::reduce_to<B, 1>(b, {from.extent(1)}, functor::identity{}, from.view());
-      if (opened(*db, b, sums.shape()) == T(0))
+      if (detail::opened(*db, b, sums.shape()) == T(0))
         *db = sums;
       else
         detail::add_into(*db, sums);
     }
-  }
-
- private:
-  /// Makes a cotangent writable: 0 where its contents are not to be read, 1 where they are to be added to.
-  template <int R>
-  static T opened(tensor<B, R>& to, const B& b, const extents<R>& e) {
-    if (to.empty()) {
-      to = tensor<B, R>(b, e);
-      return T(0);
-    }
-    if (!to.is_unique() || !to.is_contiguous()) to = clone(to);
-    return T(1);
   }
 };
 

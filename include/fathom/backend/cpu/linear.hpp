@@ -220,7 +220,7 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     const index_t m = rows.extent(0), c_in = weight.extent(1), c_out = weight.extent(0);
     using operands = cpu_kernels::detail::gemm_operands<T>;
     const auto to_input = [&] {
-      const T beta = opened(*dx, x.backend(), x.shape());
+      const T beta = detail::opened(*dx, x.backend(), x.shape());
       return operands{false,
                       false,
                       m,
@@ -236,7 +236,7 @@ struct kernel<linear_op, cpu<T>> : linear_op {
                       c_in};
     };
     const auto to_weight = [&] {
-      const T beta = opened(*dw, x.backend(), weight.shape());
+      const T beta = detail::opened(*dw, x.backend(), weight.shape());
       return operands{true,        false,          c_out,          c_in,
                       m,           T(1),           dy_rows.data(), dy_rows.stride(0),
                       rows.data(), rows.stride(0), beta,           dw->mutable_data(),
@@ -256,7 +256,7 @@ struct kernel<linear_op, cpu<T>> : linear_op {
     if (to->empty()) {
       *to = sums;
     } else {
-      opened(*to, sums.backend(), sums.shape());
+      detail::opened(*to, sums.backend(), sums.shape());
       detail::add_into(*to, sums);
     }
   }
@@ -266,16 +266,6 @@ struct kernel<linear_op, cpu<T>> : linear_op {
   static void add_sums(const tensor<B, R>& dy, tensor<B, 1>* to) {
     add_bias(to,
              detail::reduce_to<B, 1>(dy.backend(), {dy.extent(-1)}, functor::identity{}, detail::as_rows(dy).view()));
-  }
-  /// Makes a cotangent writable: 0 where its contents are not to be read, 1 where they are to be added to.
-  template <int R>
-  static T opened(tensor<B, R>& to, const B& b, const extents<R>& e) {
-    if (to.empty()) {
-      to = tensor<B, R>(b, e);
-      return T(0);
-    }
-    if (!to.is_unique() || !to.is_contiguous()) to = clone(to);
-    return T(1);
   }
 };
 

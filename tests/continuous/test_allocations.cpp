@@ -2,10 +2,6 @@
 // Once its storage has grown, evaluating a field takes nothing from the heap: neither tensors nor bookkeeping.
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include <fathom/backend/cpu.hpp>
 #include <fathom/continuous/paper_field.hpp>
 #include <fathom/evoformer/evoformer.hpp>
@@ -19,34 +15,7 @@ TEST_CASE("continuous: an evaluation of a block or of the paper's field takes no
 }
 #else
 
-namespace {
-
-std::atomic<long> heap_calls{0};
-
-void* taken(std::size_t bytes, std::size_t alignment) {
-  heap_calls.fetch_add(1);
-  return std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  void* const data = taken(bytes, alignof(std::max_align_t));
-  if (data == nullptr) throw std::bad_alloc();
-  return data;
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  void* const data = taken(bytes, static_cast<std::size_t>(alignment));
-  if (data == nullptr) throw std::bad_alloc();
-  return data;
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return taken(bytes, static_cast<std::size_t>(alignment));
-}
-[[gnu::noinline]] void operator delete(void* data) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::size_t) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::align_val_t) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::size_t, std::align_val_t) noexcept { std::free(data); }
+#include "support/heap_calls.hpp"
 
 using namespace fathom;
 

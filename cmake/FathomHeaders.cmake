@@ -5,6 +5,8 @@ set(FATHOM_HEADERS
   include/fathom/autodiff/autodiff.hpp
   include/fathom/autodiff/chunked.hpp
   include/fathom/autodiff/constants.hpp
+  include/fathom/autodiff/directional_derivative.hpp
+  include/fathom/autodiff/dual_backend.hpp
   include/fathom/autodiff/gradient.hpp
   include/fathom/autodiff/gradient_check.hpp
   include/fathom/autodiff/node.hpp
@@ -55,6 +57,7 @@ set(FATHOM_HEADERS
   include/fathom/continuous/split_field.hpp
   include/fathom/core/config.hpp
   include/fathom/core/diagnose.hpp
+  include/fathom/core/dual.hpp
   include/fathom/core/error.hpp
   include/fathom/core/host_tensor.hpp
   include/fathom/core/instantiate.hpp
@@ -216,7 +219,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/control.hpp
   include/fathom/ode/dense.hpp
   include/fathom/ode/differenced_field.hpp
-  include/fathom/ode/dual.hpp
+  include/fathom/ode/dual_field.hpp
   include/fathom/ode/error_measure.hpp
   include/fathom/ode/explicit_rk.hpp
   include/fathom/ode/field.hpp

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields of the neural-ODE folding paper: gradients, the shipped weights, memory, errors. Values against the paper's
-// own code are golden cases.
+// The fields of the neural-ODE folding paper: gradients, the shipped weights, memory, errors. Values against the
+// paper's own code are golden cases.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -14,6 +14,7 @@
 #include <fathom/core/memory.hpp>
 #include <fathom/io/parameters.hpp>
 
+#include "support/directional.hpp"
 #include "support/random.hpp"
 
 using namespace fathom;
@@ -58,6 +59,12 @@ TEST_CASE("continuous: gradients of the paper's fields with respect to weights, 
   CHECK(worst_gradient<evoformer_ode_func_fast<B, small_paper_dims>>() <= 1e-6);
 }
 
+TEST_CASE("continuous: the derivative of the paper's field along a direction, over dual numbers") {
+  const reference<double> b;
+  using field = evoformer_ode_func<reference<double>, small_paper_dims>;
+  testing::check_directional(testing::randomised(field(b), 4), 0.3, random_state(b, 3, 4, field::c_m, field::c_z));
+}
+
 TEST_CASE("continuous: the shipped weights are the paper's: size and gates in time") {
   const reference<double> b;
   const auto field = trained(b);
@@ -86,7 +93,8 @@ TEST_CASE("continuous: an evaluation of the paper's field and its gradient need 
   };
   const double forward = peak_over([&] { CHECK(field(t, y).m.shape() == y.m.shape()); });
   const double backward = peak_over([&] {
-    auto [rate, pullback] = vjp(b, [](const auto& f, const auto& when, const auto& at) { return f(when, at); }, field, t, y);
+    auto [rate, pullback] = vjp(
+        b, [](const auto& f, const auto& when, const auto& at) { return f(when, at); }, field, t, y);
     const auto gradient = pullback(rate);
     CHECK(std::get<2>(gradient).z.shape() == y.z.shape());
   });
@@ -101,7 +109,8 @@ TEST_CASE("continuous: a state of other channels is refused with its extents") {
   const auto field = testing::randomised(evoformer_ode_func<reference<double>, small_paper_dims>(b), 4);
   const auto t = full<0>(b, {}, 0.0);
   CHECK_THROWS_WITH_AS(field(t, random_state(b, 3, 4, 8, 5)),
-                       doctest::Contains("evoformer_ode_func: m has extents [3, 4, 8], expected [3, 4, 7]"), shape_error);
+                       doctest::Contains("evoformer_ode_func: m has extents [3, 4, 8], expected [3, 4, 7]"),
+                       shape_error);
   auto y = random_state(b, 3, 4, 7, 5);
   y.z = slice(y.z, 0, 0, 3);
   CHECK_THROWS_WITH_AS(field(t, y), doctest::Contains("z has extents [3, 4, 5], expected [4, 4, 5]"), shape_error);

@@ -11,6 +11,7 @@
 #include <fathom/ode/ode.hpp>
 
 #include "evoformer/small_dims.hpp"
+#include "support/directional.hpp"
 
 using namespace fathom;
 using testing::tiny;
@@ -158,6 +159,12 @@ TEST_CASE("continuous: the discrete adjoint through the Evoformer field: recorde
   CHECK(largest > 0.1);
   CHECK(largest_of(field_gradient(D{}, ode::checkpointed{.slots = 2}), recorded) <= 1e-13 * largest);
   CHECK(largest_of(field_gradient(cpu<float>{}, ode::checkpointed{.slots = 3}), recorded) <= 1e-4 * largest);
+}
+
+TEST_CASE("continuous: the derivative of the full Evoformer field along a direction, over dual numbers") {
+  const D b;
+  testing::check_directional(as_split_field(example_stack(b, 2)), 1.3,
+                             testing::random_state(b, s, n, tiny::c_m, tiny::c_z, 1), testing::random_masks(b, s, n, 5));
 }
 
 TEST_CASE("continuous: the field is the sum of its parts, and its weights are those of the block at t") {

@@ -9,6 +9,7 @@
 #include <fathom/backend/reference.hpp>
 #include <fathom/ode/adjoint.hpp>
 #include <fathom/ode/autodiff_field.hpp>
+#include <fathom/ode/dual_field.hpp>
 #include <fathom/ode/regularisers.hpp>
 #include <fathom/op/matmul.hpp>
 
@@ -100,6 +101,14 @@ TEST_CASE("ode: the kinetic energy and the Jacobian's norm of fields where they 
     mean += item(penalised(full<0>(b, {}, 0.0), ode::from_zero(y0.x)).quantity) / samples;
   }
   CHECK(mean == doctest::Approx(frobenius / 3).epsilon(0.05));
+  // Over dual numbers J e is e w, exactly: mean((e w)^2), against the difference's.
+  const auto with = [&](const auto& field) {
+    const ode::penalised_field penalised{field, {.jacobian = 1, .seed = 5}};
+    return item(penalised(full<0>(b, {}, 0.0), ode::from_zero(y0.x)).quantity);
+  };
+  const auto e = ode::detail::normal_like(y0.x, 5);
+  CHECK(with(ode::by_dual_numbers(linear)) == doctest::Approx(item(mean_square(matmul(e, linear.w)))).epsilon(1e-14));
+  CHECK(with(linear) == doctest::Approx(with(ode::by_dual_numbers(linear))).epsilon(1e-9));
   // One seed, one estimate.
   const ode::penalised_field one{linear, {.jacobian = 1, .seed = 5}}, again{linear, {.jacobian = 1, .seed = 5}};
   const auto t = full<0>(b, {}, 0.0);
@@ -118,26 +127,34 @@ TEST_CASE("ode: gradients of the integrated penalties, recorded and by the check
   for (const auto& weights : {ode::penalty_weights{.kinetic = 0.7}, ode::penalty_weights{.jacobian = 0.9, .seed = 3},
                               ode::penalty_weights{.kinetic = 0.2, .jacobian = 0.4}}) {
     const auto loss = [&](const auto& x) {
-      const ode::penalised_field field{x.field, weights};
-      const auto s = ode::solve(field, ode::from_zero(x.y0), {0, 1}, ode::rk4{}, ode::fixed_steps{4});
-      return s.y1.quantity;
+      const ode::penalised_field field{ode::by_dual_numbers(x.field), weights};
+      return ode::solve(field, ode::from_zero(x.y0), {0, 1}, ode::rk4{}, ode::fixed_steps{4}).y1.quantity;
     };
-    // The difference inside the Jacobian's estimate leaves rounding of its own.
-    CHECK(gradient_check(loss, example, {.step = 1e-3, .samples = 2}) <= 1e-7);
+    // The Jacobian's estimate is exact, and so is its derivative: reverse mode over dual numbers.
+    CHECK(gradient_check(loss, example, {.step = 1e-3, .samples = 3}) <= 1e-9);
 
     const auto direct = value_and_gradient(loss, example).second;
-    const ode::penalised_field field{example.field, weights};
-    auto [s, pullback] = ode::solve_with_gradient(ode::differentiable(field), ode::from_zero(example.y0), {0, 1},
-                                                  ode::rk4{}, ode::fixed_steps{4});
+    const ode::penalised_field field{ode::by_dual_numbers(example.field), weights};
+    const auto pullback = ode::solve_with_gradient(ode::differentiable(field), ode::from_zero(example.y0), {0, 1},
+                                                   ode::rk4{}, ode::fixed_steps{4})
+                              .second;
     const ode::with_quadrature<state<D>> a{{zeros_like(example.y0.x), zeros_like(example.y0.z)}, full<0>(b, {}, 1.0)};
     const auto adjoint = pullback(a);
     const auto same = [](const auto& x, const auto& y) {
       const auto p = to_host(x).data, q = to_host(y).data;
-      for (std::size_t n = 0; n < p.size(); ++n) CHECK(p[n] == doctest::Approx(q[n]).epsilon(1e-9));
+      for (std::size_t n = 0; n < p.size(); ++n) CHECK(p[n] == doctest::Approx(q[n]).epsilon(1e-12));
     };
-    same(adjoint.parameters.field.w, direct.field.w);
+    same(adjoint.parameters.field.field.w, direct.field.w);
+    same(adjoint.parameters.field.field.v, direct.field.v);
     same(adjoint.y0.state.x, direct.y0.x);
+    same(adjoint.y0.state.z, direct.y0.z);
   }
+  // A difference inside the estimate leaves rounding of its own.
+  const auto differenced = [](const auto& x) {
+    const ode::penalised_field field{x.field, {.jacobian = 0.9, .seed = 3}};
+    return ode::solve(field, ode::from_zero(x.y0), {0, 1}, ode::rk4{}, ode::fixed_steps{4}).y1.quantity;
+  };
+  CHECK(gradient_check(differenced, example, {.step = 1e-3, .samples = 2}) <= 1e-7);
 }
 
 TEST_CASE("ode: the local error: what the error norm sees, with a gradient") {

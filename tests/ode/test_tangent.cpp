@@ -11,6 +11,7 @@
 #include <fathom/ode/adjoint.hpp>
 #include <fathom/ode/autodiff_field.hpp>
 #include <fathom/ode/differenced_field.hpp>
+#include <fathom/ode/dual_field.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/implicit_rk.hpp>
 #include <fathom/ode/tangent.hpp>
@@ -129,7 +130,7 @@ TEST_CASE("ode: the derivatives of dual numbers' functions") {
   check([](D a) { return sin(a) / cos(a) - a; });
   check([](D a) { return tan(a) * exp(a); });
   check([](D a) { return tanh(a) + atan(a) * 2.0; });
-  check([](D a) { return log(a) - sqrt(a); });
+  check([](D a) { return log(a) - sqrt(a) + log1p(a); });
   check([](D a) { return pow(a, 2.5) + pow(a, a) + pow(D(1.3), a); });
   check([](D a) { return abs(a - 1.0) * abs(a); });
   check([](D a) {
@@ -139,6 +140,7 @@ TEST_CASE("ode: the derivatives of dual numbers' functions") {
   });
   CHECK(D(1.0, 5.0) == D(1.0, 2.0));
   CHECK(D(1.0) < D(2.0));
+  CHECK(static_cast<int>(D(2.75, 1.0)) == 2);
 }
 
 namespace {
@@ -170,12 +172,16 @@ TEST_CASE("ode: fields of modules: directions of the state and of the weights, a
   const auto check = [&](const auto& control) {
     auto [s, pullback] = ode::solve_with_gradient(ode::differentiable(field), start, {0, 1}, ode::dopri5{}, control);
     const auto g = pullback(a);
-    const auto state = ode::solve_tangent(ode::by_differences(field), start, dy, {0, 1}, ode::dopri5{}, control);
-    CHECK(inner(state.y1.direction, a) == doctest::Approx(inner(dy, g.y0)).epsilon(1e-9));
-    CHECK(to_host(state.y1.value).data == to_host(s.y1).data);
-    const auto both = ode::solve_tangent(ode::by_differences(field, along), start, dy, {0, 1}, ode::dopri5{}, control);
-    CHECK(inner(both.y1.direction, a) ==
-          doctest::Approx(inner(dy, g.y0) + inner(along.w, g.parameters.w)).epsilon(1e-9));
+    const auto agrees = [&](const auto& tangents, const auto& moved_tangents, double tolerance) {
+      const auto state = ode::solve_tangent(tangents, start, dy, {0, 1}, ode::dopri5{}, control);
+      CHECK(inner(state.y1.direction, a) == doctest::Approx(inner(dy, g.y0)).epsilon(tolerance));
+      CHECK(to_host(state.y1.value).data == to_host(s.y1).data);
+      const auto both = ode::solve_tangent(moved_tangents, start, dy, {0, 1}, ode::dopri5{}, control);
+      CHECK(inner(both.y1.direction, a) ==
+            doctest::Approx(inner(dy, g.y0) + inner(along.w, g.parameters.w)).epsilon(tolerance));
+    };
+    agrees(ode::by_dual_numbers(field), ode::by_dual_numbers(field, along), 1e-13);
+    agrees(ode::by_differences(field), ode::by_differences(field, along), 1e-9);
   };
   check(ode::fixed_steps{6});
   check(ode::i{.rtol = 1e-5, .atol = 1e-6});

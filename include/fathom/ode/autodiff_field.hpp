@@ -144,6 +144,22 @@ class autodiff_field {
     return std::apply([&](const auto&... c) { return field_(t, y, c...); }, context_);
   }
 
+  /// Where the field in it knows its derivative along a direction (by_dual_numbers), so does this one.
+  template <class Y>
+    requires requires(const Field& f, const ode_time<backend_type>& t, const Y& y, const Context&... c) {
+      f.directional(t, y, y, c...);
+    }
+  Y directional(const ode_time<backend_type>& t, const Y& y, const Y& v) const {
+    return std::apply([&](const auto&... c) { return field_.directional(t, y, v, c...); }, context_);
+  }
+  template <class Y>
+    requires requires(const Field& f, const ode_time<backend_type>& t, const Y& y, const Context&... c) {
+      f.jvp(t, y, y, c...);
+    }
+  auto jvp(const ode_time<backend_type>& t, const Y& y, const Y& v) const {
+    return std::apply([&](const auto&... c) { return field_.jvp(t, y, v, c...); }, context_);
+  }
+
   Field zero_gradient() const {
     return tree::map(
         [](const auto& leaf) {

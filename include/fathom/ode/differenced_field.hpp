@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Directional derivatives of any field by differences: for fields of modules over tensors, which have no forward mode
-// of their own.
+// Directional derivatives of any field by differences: for fields that can be evaluated on one backend only, and not
+// over dual numbers (fathom/ode/dual_field.hpp).
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ namespace fathom::ode {
 
 /// A field with jvp(t, y, v) = {f(t, y), (f(t, y + h v) - f(t, y - h v))/(2 h)}: three evaluations, and an error of
 /// about eps^(2/3): 1e-10 in float64, 1e-5 in float32, where the field is smooth. With a direction of the field's own
-/// leaves (weights) these move along. For what is exact, give the field a jvp of its own.
+/// leaves (weights) these move along.
 template <class Field>
 class differenced_field {
  public:

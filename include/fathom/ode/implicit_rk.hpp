@@ -6,12 +6,14 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include <fathom/core/config.hpp>
 #include <fathom/ode/dense.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/krylov.hpp>
+#include <fathom/ode/linearize.hpp>
 #include <fathom/ode/options.hpp>
 #include <fathom/ode/state.hpp>
 #include <fathom/ode/tableaus_implicit.hpp>
@@ -186,7 +188,8 @@ struct implicit_rk {
     return detail::state_block<Y, implicit_stages>::norm(a);
   }
 
-  /// out_i = v_i - J_i h sum_j a_ij v_j, the product with J by a one-sided difference of the field.
+  /// out_i = v_i - J_i h sum_j a_ij v_j, the product with J by the field's own derivative where it offers one
+  /// (directional_field), else by a one-sided difference.
   template <class Eval, class Y>
   static void apply_jacobian(Eval& f, double t, double h, double t1, const block<Y>& v, block<Y>& out,
                              workspace<Y>& w) {
@@ -196,6 +199,12 @@ struct implicit_rk {
       const double size = std::sqrt(traits::dot(w.moved, w.moved));
       if (size == 0) {
         traits::scaled_sum(out[row], std::array<double, 1>{1}, std::array<const Y*, 1>{&v[row]});
+        continue;
+      }
+      if constexpr (directional_field<std::remove_cvref_t<decltype(*f.field)>, Y>) {
+        ++f.count;
+        w.shifted = f.field->directional(traits::time(time_of(row, t, h, t1), w.at[row]), w.at[row], w.moved);
+        traits::combine(out[row], v[row], std::array<double, 1>{-1}, std::array<const Y*, 1>{&w.shifted});
         continue;
       }
       const double e = std::sqrt(traits::epsilon(w.moved)) * (1 + std::sqrt(traits::dot(w.at[row], w.at[row]))) / size;

@@ -28,6 +28,13 @@ concept differentiable_field = vector_field<F, Y> && requires(const F& f, const 
   { f.vjp(t, y, y, gradient) } -> std::convertible_to<field_cotangent<Y>>;
 };
 
+/// A field that knows its derivative along a direction: directional(t, y, v) = (df/dy) v. by_dual_numbers() in
+/// fathom/ode/dual_field.hpp gives one to fields that are written for any scalar or backend.
+template <class F, class Y>
+concept directional_field = requires(const F& f, const typename state_traits<Y>::time_type& t, const Y& y) {
+  { f.directional(t, y, y) } -> std::convertible_to<Y>;
+};
+
 /// A field that keeps what an evaluation's derivative needs: linearize(t, y, value) fills in the value and returns
 /// pullback(a, gradient, last), which does what vjp does without evaluating again; `last` says that it is not called
 /// once more.

@@ -9,6 +9,7 @@
 #include <fathom/ode/batch_axis.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/differenced_field.hpp>
+#include <fathom/ode/dual_field.hpp>
 #include <fathom/ode/explicit_rk.hpp>
 #include <fathom/ode/field.hpp>
 #include <fathom/ode/implicit_rk.hpp>

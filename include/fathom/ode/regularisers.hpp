@@ -48,8 +48,8 @@ struct penalty_weights {
   /// sum over leaves of the mean of f^2: the kinetic energy (Finlay et al. 2020), 0 for a field that stands still.
   double kinetic = 0;
   /// sum over leaves of the mean of (J e)^2 with one fixed e ~ N(0, 1): on average |J|_F^2 over the size of a leaf
-  /// (Hutchinson's estimate). J e is a central difference of the field, which first derivatives suffice to
-  /// differentiate.
+  /// (Hutchinson's estimate). J e is exact for a field that offers directional(t, y, v, context...), as
+  /// ode::by_dual_numbers(field) does; else a central difference, which first derivatives suffice to differentiate.
   double jacobian = 0;
   std::uint64_t seed = 0;  ///< of e
   double difference = 0;   ///< step of the difference; 0: the cube root of the scalar's rounding unit
@@ -107,19 +107,31 @@ struct penalised_field {
     auto quantity = full<0>(t.backend(), {}, typename traits::scalar_type(0));
     if (options.kinetic != 0) quantity = quantity + detail::mean_squares(rate) * options.kinetic;
     if (options.jacobian != 0) {
-      const double h = options.difference > 0 ? options.difference : std::cbrt(traits::epsilon(y.state));
       const Y e = detail::normal_like(y.state, options.seed);
+      quantity = quantity + detail::mean_squares(product(t, y.state, e, context...)) * options.jacobian;
+    }
+    return {std::move(rate), std::move(quantity)};
+  }
+
+ private:
+  /// J e
+  template <class Y, class... Context>
+  Y product(const ode_time<backend_type>& t, const Y& y, const Y& e, const Context&... context) const {
+    using traits = state_traits<Y>;
+    if constexpr (requires { field.directional(t, y, e, context...); }) {
+      return field.directional(t, y, e, context...);
+    } else {
+      const double h = options.difference > 0 ? options.difference : std::cbrt(traits::epsilon(y));
       const auto at = [&](double step) {
-        Y moved = traits::clone(y.state);
-        traits::combine(moved, y.state, std::array<double, 1>{step}, std::array<const Y*, 1>{&e});
+        Y moved = traits::clone(y);
+        traits::combine(moved, y, std::array<double, 1>{step}, std::array<const Y*, 1>{&e});
         return field(t, moved, context...);
       };
       const Y ahead = at(h), behind = at(-h);
-      Y slope = traits::clone(y.state);
+      Y slope = traits::clone(y);
       traits::scaled_sum(slope, std::array<double, 2>{0.5 / h, -0.5 / h}, std::array<const Y*, 2>{&ahead, &behind});
-      quantity = quantity + detail::mean_squares(slope) * options.jacobian;
+      return slope;
     }
-    return {std::move(rate), std::move(quantity)};
   }
 };
 template <class Field>

@@ -9,11 +9,13 @@
 #include <vector>
 
 #include <fathom/core/config.hpp>
-#include <fathom/ode/dual.hpp>
+#include <fathom/core/dual.hpp>
 #include <fathom/ode/solve.hpp>
 #include <fathom/ode/state.hpp>
 
 namespace fathom::ode {
+
+using fathom::dual;
 
 /// A state and its derivative along a direction.
 template <class Y>
@@ -172,7 +174,8 @@ options<tangent<Y>> with_tangent(const options<Y>& plain) {
 ///     s.y1.value, s.y1.direction
 ///
 /// The field is one over numbers that takes ode::dual in their place (a lambda with auto, a template), or one with
-/// jvp(t, y, v), over tensors too; by_differences() in fathom/ode/differenced_field.hpp gives one to fields of modules.
+/// jvp(t, y, v), over tensors too: by_dual_numbers() in fathom/ode/dual_field.hpp gives an exact one to fields of
+/// modules, by_differences() in fathom/ode/differenced_field.hpp one to any field.
 template <class Field, class Y, class Solver, class Control>
 solution<tangent<Y>> solve_tangent(const Field& field, const Y& y0, const Y& dy0, interval span, const Solver& solver,
                                    const Control& control, const options<Y>& option = {}) {

@@ -87,7 +87,8 @@ struct attention_op {
     }
     if (r.key_bias) d_key_bias = tensor<B, 2>(backend, r.key_bias->shape());
     if (r.pair_bias) d_pair_bias = zeros<3>(backend, r.pair_bias->shape());
-    const T scale = T(1) / std::sqrt(T(r.q.extent(2) / r.heads));
+    using std::sqrt;
+    const T scale = T(1) / sqrt(T(r.q.extent(2) / r.heads));
     for (index_t b = 0; b < r.q.extent(0); ++b) {
       const auto p = probabilities(r.q, r.k, r.key_bias, r.pair_bias, r.heads, b);
       const auto qh = split(r.q, r.heads, b), kh = split(r.k, r.heads, b), vh = split(r.v, r.heads, b);

@@ -18,7 +18,7 @@ struct clamped_norm_value {
   clamped_norm_options o;
   template <class T>
   FATHOM_HD T operator()(T x, T y, T z) const {
-    const T e = std::sqrt(x * x + y * y + z * z + T(o.eps));
+    const T e = sqrt(x * x + y * y + z * z + T(o.eps));
     return e > T(o.clamp) ? T(o.share) * T(o.clamp) + T(1 - o.share) * e : e;
   }
 };
@@ -27,7 +27,7 @@ struct clamped_norm_pullback {
   clamped_norm_options o;
   template <class T>
   FATHOM_HD T operator()(T x, T y, T z, T dy) const {
-    const T e = std::sqrt(x * x + y * y + z * z + T(o.eps));
+    const T e = sqrt(x * x + y * y + z * z + T(o.eps));
     return (e > T(o.clamp) ? T(1 - o.share) : T(1)) * dy * x / e;
   }
 };

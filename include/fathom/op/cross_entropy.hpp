@@ -11,7 +11,7 @@ namespace functor {
 struct log_of_sum {
   template <class T>
   FATHOM_HD T operator()(T sum, T top) const {
-    return std::log(sum) + top;
+    return log(sum) + top;
   }
 };
 /// The logit where the channel is the label.
@@ -24,7 +24,7 @@ struct pick_label {
 struct cross_entropy_pullback {
   template <class T>
   FATHOM_HD T operator()(T logit, T log_sum, index_t label, T channel, T dy) const {
-    return (std::exp(logit - log_sum) - (label == static_cast<index_t>(channel) ? T(1) : T(0))) * dy;
+    return (exp(logit - log_sum) - (label == static_cast<index_t>(channel) ? T(1) : T(0))) * dy;
   }
 };
 }  // namespace functor

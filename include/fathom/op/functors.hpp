@@ -9,6 +9,9 @@
 
 namespace fathom::functor {
 
+// Called by their bare names, so that other number types (dual) bring their own.
+using std::cos, std::exp, std::log, std::log1p, std::sin, std::sqrt, std::tanh;
+
 struct negate {
   static constexpr const char* name = "negate";
   template <class T>
@@ -24,7 +27,7 @@ struct exponential {
   static constexpr const char* name = "exp";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::exp(x);
+    return exp(x);
   }
   template <class T>
   FATHOM_HD T derivative(T, T y) const {
@@ -35,7 +38,7 @@ struct logarithm {
   static constexpr const char* name = "log";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::log(x);
+    return log(x);
   }
   template <class T>
   FATHOM_HD T derivative(T x, T) const {
@@ -46,7 +49,7 @@ struct square_root {
   static constexpr const char* name = "sqrt";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::sqrt(x);
+    return sqrt(x);
   }
   template <class T>
   FATHOM_HD T derivative(T, T y) const {
@@ -79,7 +82,7 @@ struct sigmoid {
   static constexpr const char* name = "sigmoid";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return T(1) / (T(1) + std::exp(-x));
+    return T(1) / (T(1) + exp(-x));
   }
   template <class T>
   FATHOM_HD T derivative(T, T y) const {
@@ -101,7 +104,7 @@ struct hyperbolic_tangent {
   static constexpr const char* name = "tanh";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::tanh(x);
+    return tanh(x);
   }
   template <class T>
   FATHOM_HD T derivative(T, T y) const {
@@ -113,33 +116,33 @@ struct softplus {
   static constexpr const char* name = "softplus";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return (x > T(0) ? x : T(0)) + std::log1p(std::exp(x > T(0) ? -x : x));
+    return (x > T(0) ? x : T(0)) + log1p(exp(x > T(0) ? -x : x));
   }
   template <class T>
   FATHOM_HD T derivative(T x, T) const {
-    return T(1) / (T(1) + std::exp(-x));
+    return T(1) / (T(1) + exp(-x));
   }
 };
 struct sine {
   static constexpr const char* name = "sin";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::sin(x);
+    return sin(x);
   }
   template <class T>
   FATHOM_HD T derivative(T x, T) const {
-    return std::cos(x);
+    return cos(x);
   }
 };
 struct cosine {
   static constexpr const char* name = "cos";
   template <class T>
   FATHOM_HD T value(T x) const {
-    return std::cos(x);
+    return cos(x);
   }
   template <class T>
   FATHOM_HD T derivative(T x, T) const {
-    return -std::sin(x);
+    return -sin(x);
   }
 };
 /// factor x + offset
@@ -234,16 +237,16 @@ struct gate {
   static constexpr const char* name = "gate";
   template <class T>
   FATHOM_HD T value(T a, T b) const {
-    return b / (T(1) + std::exp(-a));
+    return b / (T(1) + exp(-a));
   }
   template <class T>
   FATHOM_HD T first(T a, T b) const {
-    const T s = T(1) / (T(1) + std::exp(-a));
+    const T s = T(1) / (T(1) + exp(-a));
     return b * s * (T(1) - s);
   }
   template <class T>
   FATHOM_HD T second(T a, T) const {
-    return T(1) / (T(1) + std::exp(-a));
+    return T(1) / (T(1) + exp(-a));
   }
 };
 /// (a - b)^2, so that distances need no difference tensor.

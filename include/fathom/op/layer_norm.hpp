@@ -30,7 +30,7 @@ struct rstd_from_sum {
   double n, eps;
   template <class T>
   FATHOM_HD T operator()(T sum) const {
-    return T(1) / std::sqrt(sum / T(n) + T(eps));
+    return T(1) / sqrt(sum / T(n) + T(eps));
   }
 };
 struct weighted_cotangent {

@@ -10,7 +10,7 @@ namespace functor {
 struct exp_difference {
   template <class T>
   FATHOM_HD T operator()(T x, T top) const {
-    return std::exp(x - top);
+    return exp(x - top);
   }
 };
 struct quotient {

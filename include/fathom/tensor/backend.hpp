@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include <fathom/core/config.hpp>
+#include <fathom/core/dual.hpp>
 #include <fathom/tensor/strided_view.hpp>
 
 namespace fathom {
@@ -53,7 +54,7 @@ struct generate_probe {
 /// of gemm has a unit stride in one of its last two axes; other views may have any strides, 0 included.
 template <class B>
 concept plain_backend =
-    std::copyable<B> && std::equality_comparable<B> && std::floating_point<typename B::scalar> &&
+    std::copyable<B> && std::equality_comparable<B> && is_real_number<typename B::scalar> &&
     requires(const B b, strided_view<typename B::scalar> out, strided_view<const typename B::scalar> in,
              strided_view<const index_t> where, typename B::scalar* device, const typename B::scalar* host) {
       { b.template allocate<typename B::scalar>(index_t{}) } -> std::same_as<std::shared_ptr<typename B::scalar>>;

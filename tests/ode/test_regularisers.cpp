@@ -176,7 +176,80 @@ TEST_CASE("ode: the local error: what the error norm sees, with a gradient") {
   CHECK(item(sum) <= 2.0 * static_cast<double>(s.stats.accepted) * std::pow(1e-5 * (2 * largest + 3), 2));
 }
 
-TEST_CASE("ode: a random end lies around t1, is a function of the seed, and its gradient is the slope there") {
+TEST_CASE("ode: the local error as a quadrature: its rate in closed form, its integral the sum over steps") {
+  // x' = x w: Heun's method and Euler's differ by step^2/2 x w^2.
+  const linear_field<D> linear{testing::normal<2>(b, {3, 3}, 1)};
+  const auto x = testing::normal<2>(b, {2, 3}, 3), twice = matmul(matmul(x, linear.w), linear.w);
+  const double step = 0.05;
+  const ode::penalised_field penalised{linear, {.local_error = 2, .step = step}};
+  const auto rate = penalised(full<0>(b, {}, 0.0), ode::from_zero(x));
+  CHECK(item(rate.quantity) == doctest::Approx(2 * std::pow(step, 3) / 4 * item(mean_square(twice))).epsilon(1e-12));
+  CHECK(to_host(rate.state).data == to_host(linear(full<0>(b, {}, 0.0), x)).data);
+  // The sum is the integral by the rectangle rule: their difference goes with the step.
+  const auto apart = [&](long steps) {
+    const double h = 1 / static_cast<double>(steps);
+    const ode::fixed_steps control{steps};
+    const ode::penalised_field field{example.field, {.local_error = 1, .step = h}, ode::bosh3{}};
+    const double integral =
+        item(ode::solve(field, ode::from_zero(example.y0), {0, 1}, ode::rk4{}, control).y1.quantity);
+    const double sum =
+        item(ode::solve_with_local_error(example.field, example.y0, {0, 1}, ode::bosh3{}, control).second);
+    return std::abs(integral / sum - 1);
+  };
+  CHECK(apart(40) < 0.1);
+  CHECK(apart(80) / apart(40) == doctest::Approx(0.5).epsilon(0.1));
+  const ode::penalised_field without_step{linear, {.local_error = 1}};
+  CHECK_THROWS_WITH_AS(without_step(full<0>(b, {}, 0.0), ode::from_zero(x)), doctest::Contains("length of a step"),
+                       error);
+}
+
+TEST_CASE("ode: all penalties over a random span, their gradients by every adjoint policy") {
+  const ode::penalty_weights weights{.kinetic = 0.2, .jacobian = 0.4, .seed = 3, .local_error = 5, .step = 0.3};
+  const auto span = ode::random_end({0, 1}, 0.25, 7);
+  const ode::penalised_field field{ode::by_dual_numbers(example.field), weights};
+  const ode::with_quadrature<state<D>> a{{testing::normal<2>(b, {2, 3}, 99), zeros_like(example.y0.z)},
+                                         full<0>(b, {}, 1.0)};
+  const auto gradient = [&](const auto& solver, long steps, const auto& policy) {
+    return ode::solve_with_gradient(ode::differentiable(field), ode::from_zero(example.y0), span, solver,
+                                    ode::fixed_steps{steps}, policy)
+        .second(a);
+  };
+  const auto apart = [](const auto& g, const auto& r) {
+    double worst = 0, largest = 0;
+    const auto compare = [&](const auto& x, const auto& y) {
+      const auto p = to_host(x).data, q = to_host(y).data;
+      for (std::size_t n = 0; n < p.size(); ++n) {
+        worst = std::max(worst, std::abs(p[n] - q[n]));
+        largest = std::max(largest, std::abs(q[n]));
+      }
+    };
+    compare(g.parameters.field.field.w, r.parameters.field.field.w);
+    compare(g.parameters.field.field.v, r.parameters.field.field.v);
+    compare(g.y0.state.x, r.y0.state.x);
+    compare(g.y0.state.z, r.y0.state.z);
+    return std::max(worst, std::abs(g.t1 - r.t1)) / largest;
+  };
+  const auto loss = [&](const auto& x) {
+    const ode::penalised_field recorded{ode::by_dual_numbers(x.field), weights};
+    const auto s = ode::solve(recorded, ode::from_zero(x.y0), span, ode::rk4{}, ode::fixed_steps{4});
+    return s.y1.quantity + testing::probe(s.y1.state.x);
+  };
+  CHECK(gradient_check(loss, example, {.step = 1e-3, .samples = 2}) <= 1e-9);
+  const auto recorded = value_and_gradient(loss, example).second;
+  auto stored = gradient(ode::rk4{}, 4, ode::checkpointed{.slots = 2, .times = true});
+  auto expected = stored;
+  expected.parameters.field.field = recorded.field;
+  expected.y0.state = recorded.y0;
+  CHECK(apart(stored, expected) <= 1e-12);
+  // Another method's direct gradient, undone step by step; the continuous one, which all of them approach.
+  const auto direct = gradient(ode::reversible_heun{}, 100, ode::direct{.times = true});
+  CHECK(apart(gradient(ode::reversible_heun{}, 100, ode::reversible{.times = true}), direct) <= 1e-9);
+  const auto fine = gradient(ode::rk4{}, 60, ode::checkpointed{.times = true});
+  CHECK(apart(gradient(ode::rk4{}, 60, ode::backsolve{.times = true}), fine) <= 1e-6);
+  CHECK(apart(direct, fine) <= 1e-3);
+}
+
+TEST_CASE("ode: a random end lies around t1 and is a function of the seed") {
   double low = 2, high = 0, mean = 0;
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     const auto span = ode::random_end({0, 1}, 0.25, seed);
@@ -190,9 +263,4 @@ TEST_CASE("ode: a random end lies around t1, is a function of the seed, and its 
   CHECK(mean == doctest::Approx(1).epsilon(0.02));
   CHECK(ode::random_end({0, 1}, 0.25, 7).t1 == ode::random_end({0, 1}, 0.25, 7).t1);
   CHECK_THROWS_WITH_AS(ode::random_end({0, 1}, 1, 0), doctest::Contains("below the interval's length 1"), error);
-  const auto loss = [&](const auto& x) {
-    const auto y = ode::solve(x.field, x.y0, ode::random_end({0, 1}, 0.25, 7), ode::rk4{}, ode::fixed_steps{4}).y1;
-    return testing::probe(y.x) + testing::probe(y.z);
-  };
-  CHECK(gradient_check(loss, example, {.step = 1e-3, .samples = 2}) <= 1e-8);
 }

@@ -88,6 +88,13 @@ struct explicit_rk {
         h, w.k, [&](const auto& c, const auto& k) FATHOM_ODE_INLINE_LAMBDA { return norm(y, y1, c, k); });
   }
 
+  /// error = h sum_i e_i k_i, the embedded estimate of the error of the step that made the slopes k.
+  template <class Y>
+  static void error_estimate(Y& error, double h, const std::array<Y, stages>& k) {
+    weighted<detail::error_row<Tableau>>(
+        h, k, [&](const auto& c, const auto& s) { state_traits<Y>::scaled_sum(error, c, s); });
+  }
+
   /// Root of the sum of squares of the error weights: how rounding in the stages shows in the estimate.
   static double error_weight() {
     double sum = 0;

@@ -53,6 +53,12 @@ struct penalty_weights {
   double jacobian = 0;
   std::uint64_t seed = 0;  ///< of e
   double difference = 0;   ///< step of the difference; 0: the cube root of the scalar's rounding unit
+  /// sum over leaves of the mean of e^2/step, e the embedded error estimate of one step of length `step` from (t, y) by
+  /// the field's Pair. For steps of that length the integral is the sum of e^2 over them, up to O(step) (Pal et al.
+  /// 2021; with the default pair, Heun's method and Euler's, e is step^2/2 y'' to leading order, the second total
+  /// derivative that Kelly et al. 2020 keep small).
+  double local_error = 0;
+  double step = 0;  ///< about what the solver will take; wanted where local_error is not 0
 };
 
 namespace detail {
@@ -88,16 +94,22 @@ Y normal_like(const Y& y, std::uint64_t seed) {
 ///     auto s = ode::solve(field, ode::from_zero(y0), {0, 1}, ode::rk4{}, ode::fixed_steps{8});
 ///     loss(s.y1.state) + s.y1.quantity
 ///
-/// Context (masks) is passed on. With adaptive control the quadrature is one more leaf of the error norm.
-template <class Field>
+/// Context (masks) is passed on. With adaptive control the quadrature is one more leaf of the error norm. `Pair` is an
+/// explicit Runge-Kutta pair; the local error costs the evaluations of its step but the first.
+template <class Field, class Pair = adaptive_heun>
 struct penalised_field {
+  static_assert(
+      requires { typename Pair::tableau_type; } && Pair::error_order > 0,
+      "fathom: the local error is that of an explicit Runge-Kutta pair: adaptive_heun, fehlberg2, bosh3, tsit5, "
+      "dopri5, dopri8");
   using backend_type = tree::backend_of_t<Field>;
   Field field;
   penalty_weights options{};
+  [[no_unique_address]] Pair pair{};
 
   void visit(auto&& v) { v("field", field); }
   template <class B2>
-  using rebind = penalised_field<tree::rebind_t<Field, B2>>;
+  using rebind = penalised_field<tree::rebind_t<Field, B2>, Pair>;
 
   template <class Y, class... Context>
   with_quadrature<Y> operator()(const ode_time<backend_type>& t, const with_quadrature<Y>& y,
@@ -110,10 +122,29 @@ struct penalised_field {
       const Y e = detail::normal_like(y.state, options.seed);
       quantity = quantity + detail::mean_squares(product(t, y.state, e, context...)) * options.jacobian;
     }
+    if (options.local_error != 0)
+      quantity = quantity +
+                 detail::mean_squares(local_error(t, y.state, rate, context...)) * (options.local_error / options.step);
     return {std::move(rate), std::move(quantity)};
   }
 
  private:
+  /// The error estimate of a step of length options.step from (t, y), where the field is `rate`.
+  template <class Y, class... Context>
+  Y local_error(const ode_time<backend_type>& t, const Y& y, const Y& rate, const Context&... context) const {
+    if (!(options.step > 0))
+      throw error(fathom::detail::concat(
+          "ode::penalised_field: the local error needs the length of a step, got step = ", options.step,
+          "; give about the length of the solver's"));
+    auto work = Pair::make_workspace(y);
+    work.k[0] = rate;
+    Y end = y;
+    const auto ahead = [&](double by, const Y& at, Y& slope) { slope = field(t + by, at, context...); };
+    Pair::step_from_slope(ahead, 0, options.step, options.step, y, end, work);
+    Y estimate = y;
+    Pair::error_estimate(estimate, options.step, work.k);
+    return estimate;
+  }
   /// J e
   template <class Y, class... Context>
   Y product(const ode_time<backend_type>& t, const Y& y, const Y& e, const Context&... context) const {
@@ -138,6 +169,8 @@ template <class Field>
 penalised_field(Field) -> penalised_field<Field>;
 template <class Field>
 penalised_field(Field, penalty_weights) -> penalised_field<Field>;
+template <class Field, class Pair>
+penalised_field(Field, penalty_weights, Pair) -> penalised_field<Field, Pair>;
 
 namespace detail {
 
@@ -160,15 +193,8 @@ struct error_collector : Solver {
   template <class Eval, class Y>
   static bool step(Eval& f, double t, double h, double t1, const Y& y, Y& y1, workspace<Y>& w) {
     Solver::step(f, t, h, t1, y, y1, w);
-    using tableau = typename Solver::tableau_type;
-    std::array<double, Solver::stages> c;
-    std::array<const Y*, Solver::stages> k;
-    for (std::size_t n = 0; n < Solver::stages; ++n) {
-      c[n] = h * tableau::e[n];
-      k[n] = &w.k[n];
-    }
     Y error = state_traits<Y>::clone(y);
-    state_traits<Y>::scaled_sum(error, c, k);
+    Solver::error_estimate(error, h, w.k);
     w.pending = mean_squares(error);
     return true;
   }
@@ -183,8 +209,9 @@ struct error_collector : Solver {
 
 /// Solves, and sums the squared size of the embedded error estimates over the accepted steps: sum over leaves of the
 /// mean of e^2 (Pal et al. 2021). On autodiff<B> the sum has a gradient like the solution; a field that learns to make
-/// it small needs fewer steps. For explicit Runge-Kutta pairs, with fixed steps or adaptive control. Returns {solution,
-/// sum}.
+/// it small needs fewer steps. For explicit Runge-Kutta pairs, with fixed steps or adaptive control, and no evaluation
+/// beside those of the solve; as a quadrature, for every adjoint policy: penalty_weights::local_error. Returns
+/// {solution, sum}.
 template <class Field, detail::tree_state Y, class Solver, class Control>
 auto solve_with_local_error(const Field& field, const Y& y0, interval span, const Solver& solver,
                             const Control& control, const options<Y>& option = {}) {

@@ -52,13 +52,14 @@ class discrete_adjoint {
   /// Called by the forward solve with the state before its step number `step`.
   void offer(std::int64_t step, const Y& y) {
     if constexpr (!method_with_history<Solver>) {
-      store_.offer(step, y);
+      if (step > 0) store_.offer(step - 1, last_);
       last_ = y;
     }
   }
   /// The same by the method itself, in the order of the steps.
   void offer(const start& from) requires method_with_history<Solver> {
-    store_.offer(offered_++, from);
+    if (offered_ > 0) store_.offer(offered_ - 1, last_);
+    ++offered_;
     last_ = from;
   }
   /// The state before the last step.
@@ -139,11 +140,6 @@ class discrete_adjoint {
         end = n - 1;
         if (consume) of.last_ = start{};
       }
-      if (end > 0 && from_scratch(end)) {
-        if (consume) of.store_.drop_from(1);
-        reverse_range(0, end, load(of.store_.states().begin()->second), of.store_.capacity());
-        end = 0;
-      }
       for (const auto& [at, slots] : segments(end)) {
         if (consume) of.store_.drop_from(at + 1);
         reverse_range(at, end, load(of.store_.states().at(at)), slots);
@@ -170,17 +166,6 @@ class discrete_adjoint {
       }
       std::reverse(list.begin(), list.end());
       return list;
-    }
-
-    /// Whether evenly spaced states, all that could be stored while the number of steps was unknown, are worth less
-    /// than an optimal schedule from the initial one.
-    bool from_scratch(std::int64_t end) const {
-      std::int64_t stored = 0, stop = end;
-      for (const auto& [at, slots] : segments(end)) {
-        stored += binomial_advances(stop - at, slots);
-        stop = at;
-      }
-      return binomial_advances(end, of.store_.capacity()) < stored;
     }
 
     /// Steps [from, to), `y` the state before the first, with `slots` stored states, that one among them.

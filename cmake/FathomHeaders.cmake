@@ -213,6 +213,7 @@ set(FATHOM_HEADERS
   include/fathom/ode/backsolve.hpp
   include/fathom/ode/batch.hpp
   include/fathom/ode/batch_axis.hpp
+  include/fathom/ode/batch_gradient.hpp
   include/fathom/ode/binomial.hpp
   include/fathom/ode/burst.hpp
   include/fathom/ode/checkpoint_store.hpp

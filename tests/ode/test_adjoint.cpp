@@ -161,6 +161,42 @@ TEST_CASE("ode: gradients of an adaptive solve from few stored states") {
   CHECK(all.parameters[1] == doctest::Approx((loss(1e-5) - loss(-1e-5)) / 2e-5).epsilon(1e-5));
 }
 
+TEST_CASE("ode: a batch's gradients are those of its samples, each with its own steps, bitwise") {
+  const ode::i control{.rtol = 1e-7, .atol = 1e-9};
+  const std::vector<vec3> states{start, {0.1, 0.2, -0.3}, {2, -1, 0}}, seeds{seed, {0, 1, 0}, {0.5, 0, -2}};
+  const std::vector<ode::interval> spans{{0, 12}, {0, 2}, {3, 1}};
+  const ode::checkpointed policy{.slots = 5, .times = true};
+  const auto [all, pullback] =
+      ode::solve_batch_with_gradient(small_network{}, states, spans, ode::dopri5{}, control, policy);
+  const auto g = pullback(seeds);
+  std::vector<double> sum(4, 0.0);
+  for (std::size_t n = 0; n < 3; ++n) {
+    const auto [alone, one] =
+        ode::solve_with_gradient(small_network{}, states[n], spans[n], ode::dopri5{}, control, policy);
+    const auto expected = one(seeds[n]);
+    CHECK(all.samples[n].y1 == alone.y1);
+    CHECK(all.samples[n].stats.accepted == alone.stats.accepted);
+    CHECK(g.y0[n] == expected.y0);
+    CHECK(g.t0[n] == expected.t0);
+    CHECK(g.t1[n] == expected.t1);
+    CHECK(g.stats[n].accepted == expected.stats.accepted);
+    for (std::size_t k = 0; k < 4; ++k) sum[k] += expected.parameters[k];
+  }
+  CHECK(g.parameters == sum);
+  CHECK(all.samples[0].stats.accepted > 2 * all.samples[1].stats.accepted);
+  CHECK(pullback.consume(seeds).parameters == g.parameters);
+  CHECK_THROWS_WITH_AS(pullback({seed}), doctest::Contains("3 samples, got 1 cotangents of their ends"),
+                       fathom::shape_error);
+  // A sample that fails is named when all are done, or returned.
+  ode::options<vec3> option{.max_evaluations = all.samples[0].stats.evaluations * 3 / 4};
+  CHECK_THROWS_WITH_AS(
+      ode::solve_batch_with_gradient(small_network{}, states, spans, ode::dopri5{}, control, policy, {option}),
+      doctest::Contains("sample 0 of 3"), ode::batch_error<vec3>);
+  option.on_failure = ode::on_failure::return_status;
+  CHECK(ode::solve_batch_with_gradient(small_network{}, states, spans, ode::dopri5{}, control, policy, {option})
+            .first.failed() == std::vector<std::size_t>{0});
+}
+
 TEST_CASE("ode: the discrete gradient converges to the true one with the method's order") {
   const auto gradient = [&](auto solver, long n) {
     return ode::solve_with_gradient(small_network{}, start, {0, 2}, solver, ode::fixed_steps{n}).second(seed).y0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -154,6 +155,35 @@ TEST_CASE("ode: gradients with respect to the ends of the interval, through tens
   const double h = 1e-4;
   CHECK(gradient.t0 == doctest::Approx((value(0.2 + h, 1.1) - value(0.2 - h, 1.1)) / (2 * h)).epsilon(1e-7));
   CHECK(gradient.t1 == doctest::Approx((value(0.2, 1.1 + h) - value(0.2, 1.1 - h)) / (2 * h)).epsilon(1e-7));
+}
+
+TEST_CASE("ode: a batch of module states with masks of their own: the gradients of its samples") {
+  using B = reference<double>;
+  const setting<B> s;
+  const auto with_mask = [&](std::vector<double> keep) {
+    return mask_tree<B>{from_host<1>(s.b, host_tensor<double>({4}, std::move(keep)))};
+  };
+  const std::vector<mask_tree<B>> masks{s.mask, with_mask({0, 1, 1, 1})};
+  const std::vector<two_leaves<B>> states{s.y0, {ramp<B, 2>(s.b, {3, 4}, -0.3), ramp<B, 1>(s.b, {4}, 0.2)}};
+  const ode::fixed_steps control{8};
+  const ode::checkpointed policy{.times = true};
+  const auto field = ode::differentiable_batch(s.field, masks);
+  const auto [all, pullback] = ode::solve_batch_with_gradient(field, states, {0, 1}, ode::heun3{}, control, policy);
+  const auto g = pullback(states);
+  const auto forward = ode::solve_batch(field, states, {0, 1}, ode::heun3{}, control);
+  auto sum = numbers(s.field);
+  std::fill(sum.begin(), sum.end(), 0.0);
+  for (std::size_t n = 0; n < 2; ++n) {
+    const auto [alone, one] = ode::solve_with_gradient(ode::differentiable(s.field, masks[n]), states[n], {0, 1},
+                                                       ode::heun3{}, control, policy);
+    const auto expected = one(states[n]);
+    CHECK(numbers(all.samples[n].y1) == numbers(alone.y1));
+    CHECK(numbers(forward.samples[n].y1) == numbers(alone.y1));
+    CHECK(numbers(g.y0[n]) == numbers(expected.y0));
+    const auto parameters = numbers(expected.parameters);
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += parameters[k];
+  }
+  CHECK(numbers(g.parameters) == sum);
 }
 
 TEST_CASE("ode: memory of the checkpointed gradient does not grow with the number of steps") {

@@ -7,6 +7,7 @@
 #include <fathom/ode/backsolve.hpp>
 #include <fathom/ode/batch.hpp>
 #include <fathom/ode/batch_axis.hpp>
+#include <fathom/ode/batch_gradient.hpp>
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/differenced_field.hpp>
 #include <fathom/ode/dual_field.hpp>

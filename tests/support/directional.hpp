@@ -4,11 +4,11 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
 #include <cmath>
+#include <tuple>
 
-#include <fathom/ode/autodiff_field.hpp>
-#include <fathom/ode/dual_field.hpp>
+#include <fathom/autodiff/directional_derivative.hpp>
+#include <fathom/autodiff/gradient.hpp>
 
 #include "support/random.hpp"
 
@@ -18,30 +18,41 @@ namespace fathom::testing {
 /// sixth order, and within 1e-12 of <J^T u, v>.
 template <class Field, class Y, class... Context>
 void check_directional(const Field& field, double t, const Y& y, const Context&... context) {
-  using traits = ode::state_traits<Y>;
-  const auto when = traits::time(t, y);
+  using B = tree::backend_of_t<Y>;
+  const B b = *detail::first_backend<B>(y);
+  const auto evaluate = [](const auto& f, const auto&... x) { return f(x...); };
+  const auto dot = [](const Y& p, const Y& q) {
+    double total = 0;
+    tree::for_each_zipped(
+        [&](const auto& x, const auto& z) {
+          total += item(sum_product(reshape<1>(x, {x.size()}), reshape<1>(z, {z.size()})));
+        },
+        p, q);
+    return total;
+  };
   std::uint64_t seed = 31;
   const auto random = [&](const auto& leaf) {
-    using leaf_t = std::remove_cvref_t<decltype(leaf)>;
-    return normal<leaf_t::rank>(leaf.backend(), leaf.shape(), seed++);
+    return normal<std::remove_cvref_t<decltype(leaf)>::rank>(b, leaf.shape(), seed++);
   };
-  const Y v = tree::map(random, y);
-  const Y jv = ode::by_dual_numbers(field).directional(when, y, v, context...);
-  const auto differentiable = ode::differentiable(field, context...);
-  auto gradient = differentiable.zero_gradient();
+  const auto at = std::tuple(field, full<0>(b, {}, t), y, context...);
+  auto along = no_direction(at);
+  const Y v = std::get<2>(along) = tree::map(random, y);
+  const Y jv = directional_derivative(b, evaluate, at, along);
+  const auto pullback = std::apply([&](const auto&... x) { return vjp(b, evaluate, x...).second; }, at);
   for (int n = 0; n < 3; ++n) {
     const Y u = tree::map(random, y);
-    const double size = std::sqrt(traits::dot(u, u) * traits::dot(jv, jv));
+    const double size = std::sqrt(dot(u, u) * dot(jv, jv));
     REQUIRE(size > 0);
-    const auto at = [&](double by) {
-      Y moved = y;
-      traits::combine(moved, y, std::array<double, 1>{by}, std::array<const Y*, 1>{&v});
-      return traits::dot(u, field(when, moved, context...));
+    const auto moved = [&](double by) {
+      auto x = at;
+      std::get<2>(x) = tree::map_zipped([&](const auto& p, const auto& d) { return p + d * by; }, y, v);
+      return dot(u, std::apply(evaluate, x));
     };
     const double h = 3e-5;  // so small that no ReLU passes its kink
-    const double quotient = (45 * (at(h) - at(-h)) - 9 * (at(2 * h) - at(-2 * h)) + at(3 * h) - at(-3 * h)) / (60 * h);
-    CHECK(std::abs(traits::dot(u, jv) - quotient) <= 1e-10 * size);
-    CHECK(std::abs(traits::dot(u, jv) - traits::dot(differentiable.vjp(when, y, u, gradient).y, v)) <= 1e-12 * size);
+    const double quotient =
+        (45 * (moved(h) - moved(-h)) - 9 * (moved(2 * h) - moved(-2 * h)) + moved(3 * h) - moved(-3 * h)) / (60 * h);
+    CHECK(std::abs(dot(u, jv) - quotient) <= 1e-10 * size);
+    CHECK(std::abs(dot(u, jv) - dot(std::get<2>(pullback(u)), v)) <= 1e-12 * size);
   }
 }
 

@@ -2,7 +2,14 @@
 // value_and_gradient, vjp, constants, and the life of the graph.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include <fathom/autodiff/directional_derivative.hpp>
 #include <fathom/autodiff/gradient_check.hpp>
+#include <fathom/backend/cpu.hpp>
 #include <fathom/backend/reference.hpp>
 #include <fathom/op/indexing.hpp>
 #include <fathom/op/matmul.hpp>
@@ -61,8 +68,8 @@ TEST_CASE("autodiff: inputs and earlier results keep their values when cotangent
 TEST_CASE("autodiff: constants and detached values get no gradient") {
   const B b;
   const auto x = normal<1>(b, {4}, 1), y = normal<1>(b, {4}, 2);
-  const auto gradient = value_and_gradient(
-      [&](const auto& u) { return sum(u * constant(u.backend(), y) + detach(u) * u); }, x);
+  const auto gradient =
+      value_and_gradient([&](const auto& u) { return sum(u * constant(u.backend(), y) + detach(u) * u); }, x);
   for (std::size_t i = 0; i < 4; ++i)
     CHECK(to_host(gradient.second).data[i] == doctest::Approx(to_host(y).data[i] + to_host(x).data[i]));
   const auto nothing = value_and_gradient([&](const auto& u) { return sum(constant(u.backend(), y)); }, x);
@@ -73,7 +80,8 @@ TEST_CASE("autodiff: constants and detached values get no gradient") {
 TEST_CASE("autodiff: vjp gives the value and a pullback that may be called again") {
   const B b;
   const auto m = normal<2>(b, {3, 4}, 1), v = normal<2>(b, {4, 2}, 2);
-  const auto [value, pullback] = vjp(b, [](const auto& p, const auto& q) { return matmul(p, q); }, m, v);
+  const auto [value, pullback] = vjp(
+      b, [](const auto& p, const auto& q) { return matmul(p, q); }, m, v);
   CHECK(to_host(value).data == to_host(matmul(m, v)).data);
   const auto ct = normal<2>(b, {3, 2}, 3);
   const auto [dm, dv] = pullback(ct);
@@ -89,14 +97,60 @@ TEST_CASE("autodiff: vjp gives the value and a pullback that may be called again
     CHECK(to_host(doubled).data[i] == doctest::Approx(2 * expected.data[i]).epsilon(1e-13));
 }
 
+TEST_CASE_TEMPLATE("autodiff: the derivative along a direction of products and sigmoids", C, B, cpu<float>) {
+  const C b;
+  const auto x = normal<2>(b, {5, 7}, 1), dx = normal<2>(b, {5, 7}, 2);
+  const auto w = normal<2>(b, {7, 3}, 3), dw = normal<2>(b, {7, 3}, 4);
+  const auto where = from_host<1>(b, host_tensor<index_t>({2}, {4, 1}));
+  const auto f = [](const auto& u, const auto& v, const auto& rows) { return gather(sigmoid(matmul(u, v)), rows); };
+  auto along = no_direction(std::tuple(x, w, where));
+  std::get<0>(along) = dx;
+  const auto close = [](const auto& p, const auto& q) {
+    for (std::size_t i = 0; i < to_host(q).data.size(); ++i)
+      CHECK(std::abs(to_host(p).data[i] - to_host(q).data[i]) <= 16 * std::numeric_limits<scalar_of<C>>::epsilon());
+  };
+  const auto y = sigmoid(matmul(x, w)), slope = y * (y * (-1.0) + 1.0);
+  close(directional_derivative(b, f, std::tuple(x, w, where), along), gather(slope * matmul(dx, w), where));
+  std::get<1>(along) = dw;
+  close(directional_derivative(b, f, std::tuple(x, w, where), along),
+        gather(slope * (matmul(dx, w) + matmul(x, dw)), where));
+  std::get<0>(along) = dw;
+  CHECK_THROWS_WITH_AS(directional_derivative(b, f, std::tuple(x, w, where), along),
+                       doctest::Contains("a tensor has extents [5, 7], its direction [7, 3]"), shape_error);
+}
+
+TEST_CASE("autodiff: second derivatives: the gradient of a derivative along a direction, and of the direction") {
+  const B b;
+  const auto x = normal<1>(b, {4}, 1), v = normal<1>(b, {4}, 2);
+  // d/dx and d/dv of sum(J v) for f = x^3: 6 x v and 3 x^2.
+  const auto gradient =
+      value_and_gradient(
+          [](const auto& in) {
+            const auto& [u, d] = in;
+            return sum(directional_derivative(
+                u.backend(), [](const auto& z) { return square(z) * z; }, std::tuple(u), std::tuple(d)));
+          },
+          std::tuple(x, v))
+          .second;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double at = to_host(x).data[i], along = to_host(v).data[i];
+    CHECK(to_host(std::get<0>(gradient)).data[i] == doctest::Approx(6 * at * along).epsilon(1e-14));
+    CHECK(to_host(std::get<1>(gradient)).data[i] == doctest::Approx(3 * at * at).epsilon(1e-14));
+  }
+  CHECK(live_gradient_nodes() == 0);
+  CHECK_THROWS_WITH_AS(
+      directional_derivative(
+          b, [](const auto& z) { return z.front(); }, std::tuple(std::vector{x, v}), std::tuple(std::vector{x})),
+      doctest::Contains("begin with no_direction(x)"), shape_error);
+}
+
 TEST_CASE("autodiff: integer leaves of a tree pass through") {
   const B b;
   const auto table = normal<2>(b, {3, 2}, 1);
   const auto where = from_host<1>(b, host_tensor<index_t>({2}, {2, 2}));
-  const auto gradient =
-      value_and_gradient([](const auto& in) { return sum(gather(std::get<0>(in), std::get<1>(in))); },
-                         std::tuple(table, where))
-          .second;
+  const auto gradient = value_and_gradient([](const auto& in) { return sum(gather(std::get<0>(in), std::get<1>(in))); },
+                                           std::tuple(table, where))
+                            .second;
   CHECK(to_host(std::get<0>(gradient)).data == std::vector<double>{0, 0, 0, 0, 2, 2});
 }
 
@@ -105,7 +159,8 @@ TEST_CASE("autodiff: no node outlives the tensors that need it") {
   const B b;
   const auto x = normal<1>(b, {4}, 1);
   {
-    const auto pair = vjp(b, [](const auto& u) { return square(u) + u; }, x);
+    const auto pair = vjp(
+        b, [](const auto& u) { return square(u) + u; }, x);
     CHECK(live_gradient_nodes() > 0);
     pair.second(x);
   }
@@ -160,8 +215,8 @@ TEST_CASE("autodiff: gradient_check finds a wrong derivative") {
   CHECK(gradient_check([](const auto& u) { return sum(u * detach(u)); }, x) > 0.1);
   CHECK(gradient_check([](const auto& u) { return sum(u * u); }, x) < 1e-9);
   // One wrong element among many small ones is seen too.
-  CHECK(gradient_check([](const auto& u) { return sum(square(slice(u, 0, 0, 3))) + sum(detach(slice(u, 0, 3, 4))); }, x) >
-        0.1);
+  CHECK(gradient_check([](const auto& u) { return sum(square(slice(u, 0, 0, 3))) + sum(detach(slice(u, 0, 3, 4))); },
+                       x) > 0.1);
 }
 
 TEST_CASE("autodiff: a tree without values is refused") {

@@ -83,9 +83,10 @@ class activation_plan {
   void choose(std::int64_t room) {
     std::vector<std::size_t> order(layers_.size());
     for (std::size_t n = 0; n < order.size(); ++n) order[n] = n, layers_[n].kept = 0;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      const layer &x = layers_[a], &y = layers_[b];
-      return x.work * static_cast<double>(y.bytes) > y.work * static_cast<double>(x.bytes);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const double x = layers_[a].work * static_cast<double>(layers_[b].bytes);
+      const double y = layers_[b].work * static_cast<double>(layers_[a].bytes);
+      return x != y ? x > y : a < b;
     });
     for (const std::size_t n : order) {
       layer& one = layers_[n];

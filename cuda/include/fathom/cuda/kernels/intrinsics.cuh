@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include <fathom/core/config.hpp>
+#include <fathom/core/dual.hpp>
 
 #if !defined(__CUDACC__) && !defined(FATHOM_CUDA_EMULATED)
 #error "fathom/cuda/kernels: compile with nvcc, or include the tests' emulator first"
@@ -58,6 +59,16 @@ FATHOM_DEVICE T sigmoid_of(T x) {
 template <class T>
 FATHOM_DEVICE T larger(T a, T b) {
   return a < b ? b : a;
+}
+
+/// x of the lane whose number differs from this lane's in the bits of `with`.
+template <class T>
+FATHOM_DEVICE T across_lanes(T x, int with) {
+  return __shfl_xor_sync(full_warp, x, with);
+}
+template <class T>
+FATHOM_DEVICE dual<T> across_lanes(const dual<T>& x, int with) {
+  return {across_lanes(x.value, with), across_lanes(x.slope, with)};
 }
 
 /// Every lane gets the sum (the maximum) over groups of `Lanes` neighbours, always added in the same order.

@@ -54,7 +54,7 @@ struct reduce_by_warps {
       total = work.monoid(total, static_cast<Out>(work.in.call(work.f, at)));
     }
     __syncwarp();
-    for (int with = 16; with > 0; with /= 2) total = work.monoid(total, __shfl_xor_sync(full_warp, total, with));
+    for (int with = 16; with > 0; with /= 2) total = work.monoid(total, across_lanes(total, with));
     if (lane_number() > 0) return;
     if (work.parts == 1)
       work.out[base[0]] = total;

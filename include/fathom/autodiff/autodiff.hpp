@@ -19,7 +19,7 @@ template <class B>
 class autodiff {
   static_assert(!decorated_backend<B>,
                 "fathom: autodiff<autodiff<B>> is not supported: the fused operations carry first derivatives only; "
-                "difference the gradient of autodiff<B> for second-order information");
+                "second derivatives along a direction are those of directional_derivative()");
 
  public:
   using scalar = typename B::scalar;

@@ -227,12 +227,12 @@ set(FATHOM_HEADERS
   include/fathom/ode/implicit_rk.hpp
   include/fathom/ode/integration.hpp
   include/fathom/ode/integration_adaptive.hpp
-  include/fathom/ode/integration_events.hpp
   include/fathom/ode/krylov.hpp
   include/fathom/ode/leaf_kernels.hpp
   include/fathom/ode/linearize.hpp
   include/fathom/ode/ode.hpp
   include/fathom/ode/options.hpp
+  include/fathom/ode/progress.hpp
   include/fathom/ode/recorded_solve.hpp
   include/fathom/ode/regularisers.hpp
   include/fathom/ode/reversible_methods.hpp

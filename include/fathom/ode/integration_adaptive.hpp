@@ -15,21 +15,20 @@
 #include <fathom/ode/control.hpp>
 #include <fathom/ode/error_measure.hpp>
 #include <fathom/ode/integration.hpp>
-#include <fathom/ode/integration_events.hpp>
 
 namespace fathom::ode::detail {
 
 /// Scaled error that rounding alone causes in a step of length h: of the state, which cannot be represented better, and
 /// of the field's values in the error estimate (four times their root mean square).
-template <class Solver, class Y>
-leaf_error rounding_error(const error_measure<Y>& norm, const Y& y, const Y& slope, double h, double field_epsilon) {
+template <class Y>
+leaf_error rounding_error(const error_measure<Y>& norm, const Y& y, const Y& slope, double h, double error_weight,
+                          double field_epsilon) {
   constexpr double state_floor = 10;
   const double epsilon = state_traits<Y>::epsilon(y);
   if (field_epsilon <= 0) field_epsilon = epsilon;
   using one = std::array<const Y*, 1>;
   const leaf_error state = norm(y, y, std::array<double, 1>{state_floor * epsilon}, one{&y});
-  const leaf_error slopes =
-      norm(y, y, std::array<double, 1>{4 * Solver::error_weight() * 0.5 * field_epsilon * h}, one{&slope});
+  const leaf_error slopes = norm(y, y, std::array<double, 1>{4 * error_weight * 0.5 * field_epsilon * h}, one{&slope});
   return slopes.square > state.square ? slopes : state;
 }
 
@@ -48,15 +47,15 @@ class integration<Field, Y, Solver>::adaptive_loop {
         norm_(of.option_.norm, tolerances_),
         most_(of.option_.max_evaluations > 0 ? of.option_.max_evaluations : 100000) {
     if (!(control.rtol >= 0) || !(control.atol >= 0) || control.rtol + control.atol == 0)
-      throw error(fathom::detail::concat(Solver::name, ": rtol and atol must not be negative nor both zero, got ",
-                                         control.rtol, " and ", control.atol));
+      of.progress_.refuse("rtol and atol must not be negative nor both zero, got ", control.rtol, " and ",
+                          control.atol);
   }
   adaptive_loop(const adaptive_loop&) = delete;
   adaptive_loop& operator=(const adaptive_loop&) = delete;
 
   /// The first slope and the first step's length.
   void begin() {
-    if (at_.t == of_.t1_) return end_with(of_.finish(status::success));
+    if (at_.t == of_.progress_.t1) return end_with(of_.finish(status::success));
     Y& slope = of_.solver_.first_slope(at_.work);
     at_.f(at_.t, at_.y, slope);
     of_.solver_.first_slope_is_ready(at_.work);
@@ -64,12 +63,13 @@ class integration<Field, Y, Solver>::adaptive_loop {
     if (const auto lowest = floor(0); lowest.square > 1) return refuse(lowest, 0);
     size_ = limits_.first_step > 0
                 ? limits_.first_step
-                : initial_step(at_.f, at_.t, of_.direction_, at_.y, slope, Solver::error_order, norm_);
+                : initial_step(at_.f, at_.t, of_.progress_.direction, at_.y, slope, Solver::error_order, norm_);
     if (!std::isfinite(size_) || size_ == 0) size_ = 1e-6;
     size_ = std::clamp(size_, limits_.min_step, limits_.max_step);
-    stops_ = forced_stops(of_.option_.step_times, of_.option_.jump_times, at_.t, of_.t1_);
+    stops_ = forced_stops(of_.option_.step_times, of_.option_.jump_times, at_.t, of_.progress_.t1);
     limit_ = next_stop();
-    plain_ = !of_.watched_ && !of_.limited_ && norm_.plain() && !of_.option_.norm.weights && limits_.min_step == 0;
+    plain_ = !of_.progress_.watched && !of_.progress_.limited && norm_.plain() && !of_.option_.norm.weights &&
+             limits_.min_step == 0;
   }
 
   /// Chooses the next trial step; false when the solve is over and `result` says how. `alone`: ordinary steps of small
@@ -77,22 +77,23 @@ class integration<Field, Y, Solver>::adaptive_loop {
   bool propose(bool alone = true) {
     constexpr double eps = std::numeric_limits<double>::epsilon();
     if (result) return false;
-    if (!(of_.direction_ * (of_.t1_ - at_.t) > 0)) return over(of_.finish(status::success));
+    if (!(of_.progress_.direction * (of_.progress_.t1 - at_.t) > 0)) return over(of_.finish(status::success));
     run_ = {size_};
     if constexpr (small_state<Y> && requires { Solver::stages; }) {
       if (alone && plain_ && broken_ == 0)
-        run_ =
-            burst_adaptive<Solver>(at_.f, at_.y, at_.work, at_.t, at_.stats, controller_, size_, of_.direction_,
-                                   of_.option_.overshoot && of_.direction_ * (limit_ - of_.t1_) > 0 ? of_.t1_ : limit_,
-                                   limits_.min_step, limits_.max_step, most_, tolerances_);
+        run_ = burst_adaptive<Solver>(
+            at_.f, at_.y, at_.work, at_.t, at_.stats, controller_, size_, of_.progress_.direction,
+            of_.option_.overshoot && of_.progress_.direction * (limit_ - of_.progress_.t1) > 0 ? of_.progress_.t1
+                                                                                               : limit_,
+            limits_.min_step, limits_.max_step, most_, tolerances_);
       size_ = run_.size;
     }
     if (!run_.tried && at_.f.count >= most_) return over(of_.fail(status::max_evaluations, size_));
-    if (of_.limited_ && of_.too_late()) return over(of_.fail(status::wall_time, size_));
-    h_ = of_.direction_ * size_;
+    if (of_.progress_.limited && of_.progress_.too_late()) return over(of_.fail(status::wall_time, size_));
+    h_ = of_.progress_.direction * size_;
     end_ = at_.t + h_;
     // A step that would leave less than a rounding error before the stop goes all the way.
-    clipped_ = of_.direction_ * (limit_ - end_) <= 8 * eps * size_;
+    clipped_ = of_.progress_.direction * (limit_ - end_) <= 8 * eps * size_;
     if (clipped_) {
       end_ = limit_;
       h_ = end_ - at_.t;
@@ -105,7 +106,7 @@ class integration<Field, Y, Solver>::adaptive_loop {
 
   /// Length of the proposed step, and the time that its stages at c = 1 see.
   double length() const { return h_; }
-  double stage_end() const { return jumps_here_ ? of_.before(end_) : end_; }
+  double stage_end() const { return jumps_here_ ? of_.progress_.before(end_) : end_; }
 
   /// Takes the proposed step and measures its error; what is not a number stands for equations without a solution.
   leaf_error attempt() {
@@ -136,14 +137,15 @@ class integration<Field, Y, Solver>::adaptive_loop {
   void accept(const leaf_error& e) {
     if (++calm_ == 8) broken_ = 0;
     double wanted = std::abs(h_) * controller_.factor(e.square, true);
-    if (of_.option_.overshoot && of_.direction_ * (end_ - of_.t1_) >= 0) return end_with(of_.land_inside(end_, h_));
+    if (of_.option_.overshoot && of_.progress_.direction * (end_ - of_.progress_.t1) >= 0)
+      return end_with(of_.land_inside(end_, h_));
     if (const auto s = of_.advance(end_, h_, stage_end()); s != status::success) return end_with(of_.finish(s));
     if (clipped_) {
       // A step cut short to end on a given time says little about the length that suits the error.
       if (!of_.option_.overshoot && size_ > wanted) wanted = size_;
       if (jumps_here_) {
         of_.solver_.restart(at_.work);
-        at_.t = of_.after(at_.t);
+        at_.t = of_.progress_.after(at_.t);
       }
       ++stop_;
       limit_ = next_stop();
@@ -167,12 +169,13 @@ class integration<Field, Y, Solver>::adaptive_loop {
 
   double next_stop() const {
     if (stop_ < stops_.size()) return stops_[stop_].t;
-    return of_.option_.overshoot ? of_.direction_ * std::numeric_limits<double>::infinity() : of_.t1_;
+    return of_.option_.overshoot ? of_.progress_.direction * std::numeric_limits<double>::infinity() : of_.progress_.t1;
   }
   /// What rounding does to the error, when it alone is above the tolerance.
   leaf_error floor(double h) const {
     if (!of_.option_.check_floor) return {};
-    return rounding_error<Solver>(norm_, at_.y, of_.solver_.first_slope(at_.work), h, of_.option_.field_epsilon);
+    return rounding_error(norm_, at_.y, of_.solver_.first_slope(at_.work), h, Solver::error_weight(),
+                          of_.option_.field_epsilon);
   }
   void refuse(const leaf_error& lowest, double h) {
     const auto leaf = norm_.leaf_name(at_.y, lowest.leaf);

@@ -22,6 +22,7 @@
 #include <fathom/train/loader.hpp>
 #include <fathom/train/validation.hpp>
 
+#include "support/solvers.hpp"
 #include "thread_group.hpp"
 #include "tiny_run.hpp"
 
@@ -48,8 +49,7 @@ struct scratch_folder {
 
 }  // namespace
 
-TEST_CASE("train: the loss of a few chains falls, with a continuous trunk and with the discrete control" *
-          doctest::skip(too_slow)) {
+TEST_CASE("train: the loss of a few chains falls" * doctest::skip(too_slow)) {
   auto c = settings();
   c.recycles = 0;
   c.mask_fraction = 0;
@@ -64,11 +64,6 @@ TEST_CASE("train: the loss of a few chains falls, with a continuous trunk and wi
   auto run = start<net>(c);
   const double before = mean_of(run, 0, 5), after = mean_of(run, 85, 100);
   CHECK(after < 0.93 * before);
-  c.discrete = true;
-  c.blocks = 2;
-  auto discrete = start<control>(c);
-  const double control_before = mean_of(discrete, 0, 5), control_after = mean_of(discrete, 85, 100);
-  CHECK(control_after < 0.93 * control_before);
 }
 
 TEST_CASE("train: weights do not depend on the number of threads or on kept activations, bitwise") {
@@ -163,8 +158,6 @@ TEST_CASE("train: a checkpoint of another run is refused, naming what differs") 
   auto other = start<net>(c);
   CHECK_THROWS_WITH_AS(train::load_checkpoint(path, other), doctest::Contains("depth structure_blocks"),
                        checkpoint_error);
-  auto discrete = start<control>(settings());
-  CHECK_THROWS_WITH_AS(train::load_checkpoint(path, discrete), doctest::Contains("other parameters"), checkpoint_error);
   train::save_model(here.path / "m.safetensors", run);
   CHECK_THROWS_WITH_AS(train::load_checkpoint(here.path / "m.safetensors", same), doctest::Contains("no checkpoint"),
                        checkpoint_error);

@@ -29,7 +29,6 @@ struct tiny : compact {
   static constexpr index_t no_heads_ipa = 2, c_ipa = 8, c_resnet = 16;
 };
 using net = compact_fold_model<B, tiny, continuous_depth>;
-using control = compact_fold_model<B, tiny, discrete_depth>;
 
 inline train::training_config settings() {
   train::training_config c;

@@ -8,6 +8,7 @@
 #include "support/golden_dims.hpp"
 #include "support/golden_registry.hpp"
 
+namespace golden_embed {
 namespace {
 
 using namespace fathom;
@@ -96,3 +97,4 @@ const golden::covers pointwise_case("04_template_pointwise_attention", [](auto& 
 });
 
 }  // namespace
+}  // namespace golden_embed

@@ -2,6 +2,7 @@
 // Group 03: the Evoformer block in both orders and with fused projections.
 #include "golden/cases/evoformer_cases.hpp"
 
+namespace golden_evoformer_block {
 namespace {
 
 using namespace fathom;
@@ -22,3 +23,4 @@ const golden::covers block("03_evoformer_block", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_evoformer_block

@@ -2,6 +2,7 @@
 // Group 03: the Evoformer stack with its single representation.
 #include "golden/cases/evoformer_cases.hpp"
 
+namespace golden_evoformer_stack {
 namespace {
 
 using namespace fathom;
@@ -26,3 +27,4 @@ const golden::covers stack_case("03_evoformer_stack", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_evoformer_stack

@@ -2,6 +2,7 @@
 // Group 03: the extra-MSA block and stack. Their MSA transition is always masked.
 #include "golden/cases/evoformer_cases.hpp"
 
+namespace golden_extra_msa {
 namespace {
 
 using namespace fathom;
@@ -31,3 +32,4 @@ const golden::covers stack_case("03_extra_msa_stack", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_extra_msa

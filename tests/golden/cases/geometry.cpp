@@ -5,6 +5,7 @@
 
 #include "support/golden_registry.hpp"
 
+namespace golden_geometry {
 namespace {
 
 using namespace fathom;
@@ -162,3 +163,4 @@ const golden::covers torsions_case("06_torsions_vjp", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_geometry

@@ -4,6 +4,7 @@
 
 #include "support/golden_registry.hpp"
 
+namespace golden_heads {
 namespace {
 
 using namespace fathom;
@@ -59,3 +60,4 @@ const golden::covers tm_case("07_head_tm", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_heads

@@ -11,6 +11,7 @@
 
 #include "support/golden_registry.hpp"
 
+namespace golden_losses {
 namespace {
 
 using namespace fathom;
@@ -205,3 +206,4 @@ const golden::covers renaming_case("07_renamed_ground_truth", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_losses

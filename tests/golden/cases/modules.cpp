@@ -12,6 +12,7 @@
 #include "support/golden_masks.hpp"
 #include "support/golden_registry.hpp"
 
+namespace golden_modules {
 namespace {
 
 using namespace fathom;
@@ -112,3 +113,4 @@ const covers triangle_end("02_triangle_attention_ending", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_modules

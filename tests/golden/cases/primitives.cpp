@@ -8,6 +8,7 @@
 #include "support/golden_masks.hpp"
 #include "support/golden_registry.hpp"
 
+namespace golden_primitives {
 namespace {
 
 using namespace fathom;
@@ -52,3 +53,4 @@ const golden::covers global("01_global_attention", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_primitives

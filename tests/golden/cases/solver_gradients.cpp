@@ -12,6 +12,7 @@
 
 #include "golden/cases/solver_problems.hpp"
 
+namespace golden_solver_gradients {
 namespace {
 
 using namespace fathom;
@@ -281,5 +282,6 @@ const golden::covers_on_host event("10_event", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_solver_gradients
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "golden/cases/solver_problems.hpp"
 
+namespace golden_solvers {
 namespace {
 
 using namespace fathom;
@@ -116,5 +117,6 @@ const golden::covers_on_host solves("10_solvers", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_solvers
 
 #endif

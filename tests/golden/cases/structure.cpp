@@ -6,6 +6,7 @@
 #include "support/golden_dims.hpp"
 #include "support/golden_registry.hpp"
 
+namespace golden_structure {
 namespace {
 
 using namespace fathom;
@@ -120,3 +121,4 @@ const golden::covers structure_case("05_structure_module", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_structure

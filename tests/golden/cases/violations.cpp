@@ -4,6 +4,7 @@
 
 #include "support/golden_registry.hpp"
 
+namespace golden_violations {
 namespace {
 
 using namespace fathom;
@@ -46,3 +47,4 @@ const golden::covers violations_case("07_violations", [](auto& run) {
 });
 
 }  // namespace
+}  // namespace golden_violations

@@ -7,6 +7,8 @@
 #include <fathom/io/alignment.hpp>
 #include <fathom/model/memory_estimate.hpp>
 
+#include "support/solvers.hpp"
+
 using namespace fathom;
 
 TEST_CASE("model: the estimate of memory lies above what a fold uses, within a factor of two and a half") {

@@ -8,6 +8,8 @@
 #include <fathom/features/featurize.hpp>
 #include <fathom/model/compact_fold.hpp>
 
+#include "support/solvers.hpp"
+
 using namespace fathom;
 
 namespace {

@@ -89,9 +89,9 @@ struct dual_number_field : Field {
 
 /// The field with exact directional derivatives:
 ///
-///     ode::solve(ode::by_dual_numbers(field), y0, {0, 1}, ode::kvaerno3{}, ode::pid{});         // exact J v in
-///     Newton's method ode::penalised_field{ode::by_dual_numbers(model), {.jacobian = 0.01}};                    //
-///     exact J e ode::solve_tangent(ode::by_dual_numbers(model), y0, dy0, {0, 1}, ode::rk4{}, ode::fixed_steps{8});
+///     ode::solve(ode::by_dual_numbers(field), y0, {0, 1}, ode::kvaerno3{}, ode::pid{});   // J v in Newton's method
+///     ode::penalised_field{ode::by_dual_numbers(model), {.jacobian = 0.01}};              // J e in the penalty
+///     ode::solve_tangent(ode::by_dual_numbers(model), y0, dy0, {0, 1}, ode::rk4{}, ode::fixed_steps{8});
 template <class Field>
 auto by_dual_numbers(Field field) {
   if constexpr (tree::branch<Field>)

@@ -54,6 +54,7 @@ set(FATHOM_HEADERS
   include/fathom/continuous/paper_field_2.hpp
   include/fathom/continuous/paper_field_fast.hpp
   include/fathom/continuous/paper_field_parts.hpp
+  include/fathom/continuous/spline_weights.hpp
   include/fathom/continuous/split_field.hpp
   include/fathom/core/config.hpp
   include/fathom/core/diagnose.hpp
@@ -179,6 +180,7 @@ set(FATHOM_HEADERS
   include/fathom/model/compact_fold.hpp
   include/fathom/model/compact_fold_model.hpp
   include/fathom/model/depth_log.hpp
+  include/fathom/model/depth_start.hpp
   include/fathom/model/depth_step.hpp
   include/fathom/model/fold_model.hpp
   include/fathom/model/fold_progress.hpp
@@ -295,6 +297,7 @@ set(FATHOM_HEADERS
   include/fathom/train/sample_loss.hpp
   include/fathom/train/sampler.hpp
   include/fathom/train/schedule.hpp
+  include/fathom/train/start.hpp
   include/fathom/train/trainer.hpp
   include/fathom/train/validation.hpp
   include/fathom/tree/tree.hpp

@@ -74,10 +74,15 @@ class compact_folder : public chain_folder {
   std::string text() const override {
     return settings_.discrete
                ? fathom::detail::concat("discrete, ", settings_.blocks, " blocks, ", settings_.recycles, " recycles")
-               : fathom::detail::concat("continuous, ", settings_.solver.text(), ", ", settings_.recycles, " recycles");
+               : fathom::detail::concat("continuous, ", settings_.knots > 1 ? weights_text() : std::string(),
+                                        settings_.solver.text(), ", ", settings_.recycles, " recycles");
   }
 
  private:
+  std::string weights_text() const {
+    return fathom::detail::concat(settings_.knots, " knots of degree ", settings_.knot_degree, ", ");
+  }
+
   fathom::compact_settings settings_;
   int threads_;
   std::vector<model_type> models_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <fathom/train/checkpoint.hpp>
+#include <fathom/train/start.hpp>
 #include <nlohmann/json.hpp>
 
 namespace {
@@ -64,6 +65,10 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
   app.add_option("--data", a.data,
                  "folder of chains: PDB or mmCIF files, or packed X.safetensors with X.tsv (default: the shipped few)");
   app.add_option("--out,-o", a.output, "output folder")->capture_default_str();
+  app.add_option(
+      "--start", a.start,
+      "weights that train has saved, to begin with, and settings of their model; K discrete blocks become K\n"
+      "coefficients along the depth (or as --set knots=N says)");
   app.add_option("--config", json, "JSON object of settings");
   app.add_option("--set", pairs, "settings as NAME=VALUE, after --config");
   app.add_option("--steps", steps, "steps to have done at the end")->check(CLI::PositiveNumber);
@@ -89,7 +94,10 @@ std::optional<int> parse_arguments(int argc, char** argv, train_arguments& a) {
     app.parse(argc, argv);
     if (a.overfit) set_overfit(a.config);
     const auto checkpoint = std::filesystem::path(a.output) / "checkpoint.safetensors";
-    if (a.resume && std::filesystem::exists(checkpoint)) a.config = fathom::train::read_config(checkpoint);
+    if (a.resume && std::filesystem::exists(checkpoint))
+      a.config = fathom::train::read_config(checkpoint);
+    else if (!a.start.empty())
+      fathom::train::take_model(a.config, a.start);
     if (!json.empty()) fathom::train::apply_settings(a.config, read_json_settings(json));
     for (const auto& pair : pairs) {
       const auto equals = pair.find('=');

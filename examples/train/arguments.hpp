@@ -8,7 +8,7 @@
 #include <fathom/train/config.hpp>
 
 struct train_arguments {
-  std::string data, output = "train_output";
+  std::string data, output = "train_output", start;
   int threads = 0;      ///< 0: all of the machine
   long keep_mb = 2048;  ///< activations are kept up to this memory in use; on the CPU
   std::string device = "cpu", precision = "float32";

@@ -13,6 +13,7 @@
 #include <fathom/train/checkpoint.hpp>
 #include <fathom/train/loader.hpp>
 #include <fathom/train/process_group.hpp>
+#include <fathom/train/start.hpp>
 #include <fathom/train/validation.hpp>
 
 #include "progress.hpp"
@@ -80,6 +81,8 @@ int run_training(const train_arguments& a, stop_request& stop, fathom::train::pr
     if (!a.resume)
       throw fathom::input_error("'" + checkpoint.string() + "' exists: go on with --resume, or choose another --out");
     train::load_checkpoint(checkpoint, run);
+  } else if (!c.start.empty()) {
+    train::start_from(run, c.start);
   }
   if (group != nullptr) run.join(*group);
   if (first)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trunk with continuous depth: the Evoformer's field integrated over t in [0, depth], then the single representation.
+// The trunk with continuous depth: the Evoformer's field integrated over t in [0, depth], then the single
+// representation.
 #pragma once
 
 #include <fathom/continuous/evoformer_field.hpp>
@@ -7,8 +8,8 @@
 
 namespace fathom {
 
-/// The length of the depth axis. The field at t is one block's update, so `depth` discrete blocks of one weight are what
-/// Euler steps of length 1 would do.
+/// The length of the depth axis. The field at t is one block's update, so `depth` discrete blocks of one weight are
+/// what Euler steps of length 1 would do.
 struct continuous_evoformer_options {
   double depth = 1;
 };
@@ -30,6 +31,12 @@ struct continuous_evoformer {
   }
   template <class B2>
   using rebind = continuous_evoformer<B2, D>;
+
+  /// The length of the depth axis, and weights that vary along it: see evoformer_field::set_knots.
+  void set_depth(double depth, index_t knots = 1, int degree = 0) {
+    options.depth = depth;
+    field.set_knots(knots, degree, depth);
+  }
 
   /// m and z at t = depth. `integrate(field, y0, interval)` solves and returns the final state, so that solver, step
   /// control and observers stay the caller's:

@@ -17,6 +17,8 @@ struct compact_settings {
   bool discrete = false;
   index_t blocks = 6;  ///< of a discrete trunk
   double depth = 1;    ///< of a continuous trunk
+  index_t knots = 1;   ///< coefficients of its weights along the depth
+  int knot_degree = 0;
   index_t structure_blocks = 4;
   trunk_solver solver;
   index_t recycles = 0, clusters = 1;
@@ -48,6 +50,8 @@ inline compact_settings read_compact_settings(const std::map<std::string, std::s
   };
   number("blocks", settings.blocks);
   number("depth", settings.depth);
+  number("knots", settings.knots);
+  number("knot_degree", settings.knot_degree);
   number("structure_blocks", settings.structure_blocks);
   number("recycles", settings.recycles);
   number("clusters", settings.clusters);
@@ -69,7 +73,7 @@ template <class Model, class B>
 Model make_compact(const B& b, const compact_settings& settings) {
   Model model(b, settings.blocks);
   model.structure_module.options.blocks = settings.structure_blocks;
-  if constexpr (Model::continuous) model.evoformer.options.depth = settings.depth;
+  if constexpr (Model::continuous) model.evoformer.set_depth(settings.depth, settings.knots, settings.knot_degree);
   return model;
 }
 

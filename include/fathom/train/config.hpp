@@ -30,9 +30,12 @@ struct training_config {
   bool discrete = false;  ///< the control: `blocks` discrete blocks instead of a field
   index_t blocks = 6;     ///< of the discrete trunk
   double depth = 1;       ///< of the continuous trunk
+  index_t knots = 1;      ///< coefficients of its weights along the depth; 1: the same weights at every depth
+  int knot_degree = 0;    ///< of the splines: 0 piecewise constant, 1 piecewise linear
   index_t structure_blocks = 4;
   index_t stored_states = 0;       ///< of the trunk's solve for its gradient; 0: all of it is recorded
   std::string solvers = "heun:3";  ///< one of these is drawn for every step; the first is what the model ships with
+  std::string start;               ///< file of weights that the first step begins with; empty: weights are drawn
   // samples
   std::uint64_t seed = 1;
   index_t crop = 64, batch = 4, clusters = 1, recycles = 0;
@@ -53,9 +56,12 @@ struct training_config {
     v("discrete", discrete);
     v("blocks", blocks);
     v("depth", depth);
+    v("knots", knots);
+    v("knot_degree", knot_degree);
     v("structure_blocks", structure_blocks);
     v("solvers", solvers);
     v("stored_states", stored_states);
+    v("start", start);
     v("seed", seed);
     v("crop", crop);
     v("batch", batch);
@@ -146,7 +152,7 @@ inline void apply_settings(training_config& config, const std::map<std::string, 
 inline std::vector<std::string> model_conflicts(const training_config& one, const training_config& other) {
   std::vector<std::string> names;
   const auto a = to_settings(one), b = to_settings(other);
-  for (const char* name : {"blocks", "depth", "discrete", "seed", "structure_blocks"})
+  for (const char* name : {"blocks", "depth", "discrete", "knot_degree", "knots", "seed", "structure_blocks"})
     if (a.at(name) != b.at(name)) names.push_back(name);
   return names;
 }

@@ -49,7 +49,7 @@ template <class Model, class B>
 Model make_model(const B& b, const training_config& c) {
   Model model(b, c.blocks);
   model.structure_module.options.blocks = c.structure_blocks;
-  if constexpr (Model::continuous) model.evoformer.options.depth = c.depth;
+  if constexpr (Model::continuous) model.evoformer.set_depth(c.depth, c.knots, c.knot_degree);
   return model;
 }
 
@@ -78,6 +78,16 @@ class trainer {
     for (int k = 0; k < threads; ++k) workers_.push_back(make_model<Model>(worker_backend(), config));
     ema_.update(model_);
     loss_options_.crop = config.crop;
+  }
+
+  /// Begins with other weights than those drawn: `model` has the settings of this run. Throws error after the first
+  /// step.
+  void start_from(const Model& model) {
+    if (step_ > 0)
+      throw error(fathom::detail::concat("trainer: start_from after ", step_, " steps; call it before the first"));
+    model_ = unflatten(model_, flatten(model));
+    ema_ = exponential_moving_average<B>(ema_options{config_.ema});
+    ema_.update(model_);
   }
 
   const training_config& config() const { return config_; }

@@ -212,6 +212,10 @@ TEST_CASE("train: a trained stack becomes a field whose Euler steps are its bloc
   const double other_steps = distance(values(run.model(), "heun:6"), expected);
   CHECK(other_steps > 1e-3);
 
+  // Every block in two pieces.
+  auto finer = start(settings(2 * blocks, 0));
+  train::start_from(finer, path);
+  CHECK(distance(values(finer.model(), "euler:3"), expected) < 1e-4);
   // On a shorter axis the field is faster.
   auto shorter = c;
   shorter.depth = 1;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,8 +55,7 @@ class restarted_file final : public io::tensor_file {
     // of a smooth function, and a fit would amplify what differs.
     const bool same = before.count == after.count && (from.discrete || before.degree == after.degree);
     const auto r =
-        same ? std::vector<std::vector<double>>()
-             : changed_basis(before, after, from.discrete ? before.count : 8 * std::max(before.count, after.count));
+        same ? std::vector<std::vector<double>>() : changed_basis(before, after, 4 * before.count * after.count);
     const std::string first = coefficient(from.discrete, 0);
     file.for_each([&](const std::string& name, const io::named_tensor& stored) {
       const bool of_stack = name.rfind("evoformer.blocks.", 0) == 0;
@@ -93,8 +93,8 @@ class restarted_file final : public io::tensor_file {
 /// - a discrete one of K blocks becomes a continuous one: all but the trunk is copied. K coefficients are the blocks;
 /// of
 ///   degree 0, K Euler steps are the stack. Another number of them is the least squares fit of the blocks, block k
-///   filling the k-th of K equal parts of the depth. The rate is that of depth K; another depth scales it. The time
-///   embedding is without effect at first;
+///   standing for the k-th of K equal parts of the depth. The rate is that of depth K; another depth scales it. The
+///   time embedding is without effect at first;
 /// - a continuous one of the same depth may have other coefficients: those of `model` are the least squares fit. One
 ///   coefficient becomes several equal ones, which is the same field.
 ///

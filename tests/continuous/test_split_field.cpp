@@ -164,7 +164,8 @@ TEST_CASE("continuous: the discrete adjoint through the Evoformer field: recorde
 TEST_CASE("continuous: the derivative of the full Evoformer field along a direction, over dual numbers") {
   const D b;
   testing::check_directional(as_split_field(example_stack(b, 2)), 1.3,
-                             testing::random_state(b, s, n, tiny::c_m, tiny::c_z, 1), testing::random_masks(b, s, n, 5));
+                             testing::random_state(b, s, n, tiny::c_m, tiny::c_z, 1),
+                             testing::random_masks(b, s, n, 5));
 }
 
 TEST_CASE("continuous: the field is the sum of its parts, and its weights are those of the block at t") {

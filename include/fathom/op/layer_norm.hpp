@@ -96,7 +96,8 @@ struct layer_norm_op {
     tensor<B, R> dx(b, x.shape());
     b.map(functor::layer_norm_pullback{static_cast<double>(x.extent(-1))}, dx.mutable_view(), dy.view(), w, x.view(),
           mu, r, at(sum), at(projection));
-    auto dweight = detail::reduce_to<B, 1>(b, weight.shape(), functor::normalized_cotangent{}, dy.view(), x.view(), mu, r);
+    auto dweight =
+        detail::reduce_to<B, 1>(b, weight.shape(), functor::normalized_cotangent{}, dy.view(), x.view(), mu, r);
     auto dbias = detail::reduce_to<B, 1>(b, weight.shape(), functor::identity{}, dy.view());
     return std::tuple(dx, dweight, dbias, none{});
   }

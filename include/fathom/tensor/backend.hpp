@@ -14,7 +14,9 @@ namespace fathom {
 
 /// Marks backends that only decorate another one (autodiff) and own no kernels.
 template <class B>
-concept decorated_backend = requires { typename B::inner_backend; };
+concept decorated_backend = requires {
+  typename B::inner_backend;
+};
 
 namespace detail {
 struct copy_value {
@@ -50,24 +52,23 @@ struct generate_probe {
 ///   gather(out, table, i)          out[n, ...] = table[i[n], ...]
 ///   scatter_add(out, i, update)    out[i[n], ...] += update[n, ...] in the order of n
 ///
-/// A backend whose storage the host may read and write says so by `static constexpr bool host_memory = true`. The output
-/// of gemm has a unit stride in one of its last two axes; other views may have any strides, 0 included.
+/// A backend whose storage the host may read and write says so by `static constexpr bool host_memory = true`. The
+/// output of gemm has a unit stride in one of its last two axes; other views may have any strides, 0 included.
 template <class B>
-concept plain_backend =
-    std::copyable<B> && std::equality_comparable<B> && is_real_number<typename B::scalar> &&
+concept plain_backend = std::copyable<B> && std::equality_comparable<B> && is_real_number<typename B::scalar> &&
     requires(const B b, strided_view<typename B::scalar> out, strided_view<const typename B::scalar> in,
              strided_view<const index_t> where, typename B::scalar* device, const typename B::scalar* host) {
-      { b.template allocate<typename B::scalar>(index_t{}) } -> std::same_as<std::shared_ptr<typename B::scalar>>;
-      b.upload(device, host, index_t{});
-      b.download(device, host, index_t{});
-      b.synchronize();
-      b.map(detail::copy_value{}, out, in);
-      b.generate(detail::generate_probe{}, out);
-      b.reduce(detail::sum_values{}, detail::copy_value{}, out, in);
-      b.gemm(typename B::scalar(1), in, in, typename B::scalar(0), out);
-      b.gather(out, in, where);
-      b.scatter_add(out, where, in);
-    };
+  { b.template allocate<typename B::scalar>(index_t{}) } -> std::same_as<std::shared_ptr<typename B::scalar>>;
+  b.upload(device, host, index_t{});
+  b.download(device, host, index_t{});
+  b.synchronize();
+  b.map(detail::copy_value{}, out, in);
+  b.generate(detail::generate_probe{}, out);
+  b.reduce(detail::sum_values{}, detail::copy_value{}, out, in);
+  b.gemm(typename B::scalar(1), in, in, typename B::scalar(0), out);
+  b.gather(out, in, where);
+  b.scatter_add(out, where, in);
+};
 
 /// Every backend: a plain one, or a decorator of one.
 template <class B>

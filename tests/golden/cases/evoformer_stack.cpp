@@ -17,13 +17,15 @@ const golden::covers stack_case("03_evoformer_stack", [](auto& run) {
     block.options.mask_trans = run.template option<bool>("mask_trans");
   }
   const auto mask = golden::read_masks(run, true);
-  run.exclude_fully_masked("s", golden::first_row(golden::trunk_positions(run.host("in.msa_mask"), run.host("in.pair_mask")).m));
-  run.differentiable(std::array{"m", "z", "s"}, run.load(stack),
-                     [&](const auto& self, const auto& m, const auto& z) {
-                       const auto y = self({m, z}, golden::masks_like(m, mask));
-                       return std::tuple(y.m, y.z, y.s);
-                     },
-                     run.template input<3>("m"), run.template input<3>("z"));
+  run.exclude_fully_masked(
+      "s", golden::first_row(golden::trunk_positions(run.host("in.msa_mask"), run.host("in.pair_mask")).m));
+  run.differentiable(
+      std::array{"m", "z", "s"}, run.load(stack),
+      [&](const auto& self, const auto& m, const auto& z) {
+        const auto y = self({m, z}, golden::masks_like(m, mask));
+        return std::tuple(y.m, y.z, y.s);
+      },
+      run.template input<3>("m"), run.template input<3>("z"));
 });
 
 }  // namespace

@@ -24,11 +24,12 @@ const golden::covers stack_case("03_extra_msa_stack", [](auto& run) {
   extra_msa_stack<B, golden::dims> stack(run.backend(), run.template option<index_t>("no_blocks"));
   for (auto& block : stack.blocks) block = extra(block, run);
   const auto mask = golden::read_masks(run, true);
-  run.differentiable(std::array{"z"}, run.load(stack),
-                     [&](const auto& self, const auto& m, const auto& z) {
-                       return std::tuple(self({m, z}, golden::masks_like(m, mask)));
-                     },
-                     run.template input<3>("m"), run.template input<3>("z"));
+  run.differentiable(
+      std::array{"z"}, run.load(stack),
+      [&](const auto& self, const auto& m, const auto& z) {
+        return std::tuple(self({m, z}, golden::masks_like(m, mask)));
+      },
+      run.template input<3>("m"), run.template input<3>("z"));
 });
 
 }  // namespace

@@ -27,9 +27,10 @@ using backend_t = typename std::remove_cvref_t<Run>::backend_type;
 template <class Module, class Run>
 void masked_update(Run& run, const char* x_name) {
   const auto mask = run.template in<2>("mask");
-  run.differentiable(std::array{x_name}, run.load(Module(run.backend())),
-                     [&](const auto& module, const auto& x) { return std::tuple(module(x, like(x, mask))); },
-                     run.template input<3>(x_name));
+  run.differentiable(
+      std::array{x_name}, run.load(Module(run.backend())),
+      [&](const auto& module, const auto& x) { return std::tuple(module(x, like(x, mask))); },
+      run.template input<3>(x_name));
 }
 
 const covers row_attention("02_msa_row_attention_pair_bias", [](auto& run) {
@@ -37,11 +38,10 @@ const covers row_attention("02_msa_row_attention_pair_bias", [](auto& run) {
   using module_t = msa_row_attention<B, dims::c_m, dims::c_z, dims::c_hidden_msa_att, dims::no_heads_msa>;
   const auto mask = run.template in<2>("mask");
   run.exclude_fully_masked("m", golden::rows_with_data(run.host("in.mask"), 1));
-  run.differentiable(std::array{"m"}, run.load(module_t(run.backend())),
-                     [&](const auto& module, const auto& m, const auto& z) {
-                       return std::tuple(module(m, z, like(m, mask)));
-                     },
-                     run.template input<3>("m"), run.template input<3>("z"));
+  run.differentiable(
+      std::array{"m"}, run.load(module_t(run.backend())),
+      [&](const auto& module, const auto& m, const auto& z) { return std::tuple(module(m, z, like(m, mask))); },
+      run.template input<3>("m"), run.template input<3>("z"));
 });
 
 const covers row_attention_batched("02_msa_row_attention_batched", [](auto& run) {
@@ -49,11 +49,10 @@ const covers row_attention_batched("02_msa_row_attention_batched", [](auto& run)
   using module_t = msa_row_attention<B, dims::c_m, dims::c_z, dims::c_hidden_msa_att, dims::no_heads_msa>;
   const auto mask = run.template in<3>("mask");
   run.exclude_fully_masked("m", golden::rows_with_data(run.host("in.mask"), 2));
-  run.differentiable(std::array{"m"}, run.load(module_t(run.backend())),
-                     [&](const auto& module, const auto& m, const auto& z) {
-                       return std::tuple(module(m, z, like(m, mask)));
-                     },
-                     run.template input<4>("m"), run.template input<4>("z"));
+  run.differentiable(
+      std::array{"m"}, run.load(module_t(run.backend())),
+      [&](const auto& module, const auto& m, const auto& z) { return std::tuple(module(m, z, like(m, mask))); },
+      run.template input<4>("m"), run.template input<4>("z"));
 });
 
 const covers column_attention("02_msa_column_attention", [](auto& run) {
@@ -80,10 +79,10 @@ const covers outer_product_mean_case("02_outer_product_mean", [](auto& run) {
   using B = backend_t<decltype(run)>;
   const auto mask = run.template in<2>("mask");
   run.exclude_from_scale("z", golden::pairs_with_data(run.host("in.mask")));
-  run.differentiable(std::array{"z"},
-                     run.load(outer_product_mean<B, dims::c_m, dims::c_z, dims::c_hidden_opm>(run.backend())),
-                     [&](const auto& module, const auto& m) { return std::tuple(module(m, like(m, mask))); },
-                     run.template input<3>("m"));
+  run.differentiable(
+      std::array{"z"}, run.load(outer_product_mean<B, dims::c_m, dims::c_z, dims::c_hidden_opm>(run.backend())),
+      [&](const auto& module, const auto& m) { return std::tuple(module(m, like(m, mask))); },
+      run.template input<3>("m"));
 });
 
 const covers triangle_out("02_triangle_multiplication_outgoing", [](auto& run) {

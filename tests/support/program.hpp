@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests that see a program from outside: running it, a folder for what it leaves, a piece of the example to give
+// For tests that see a program from outside: running it, a piece of the example to give
 // it.
 #pragma once
 
@@ -8,30 +8,15 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <system_error>
 
 #include <fathom/io/structure.hpp>
 
+#include "support/folder.hpp"
+
 namespace testing {
 
-/// A new folder that goes with its object.
-struct folder {
-  std::filesystem::path path;
-
-  folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "fathom_program_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-  ~folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
+using fathom::testing::folder;
 
 /// How a program ended (-1: not by itself) and what it said.
 struct run {

@@ -2,8 +2,6 @@
 // Weights that vary along the depth, in training: from a trained stack to a field, checkpoints, files, gradients.
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -16,6 +14,7 @@
 #include <fathom/train/checkpoint.hpp>
 #include <fathom/train/start.hpp>
 
+#include "support/folder.hpp"
 #include "support/random.hpp"
 
 using namespace fathom;
@@ -130,16 +129,6 @@ train::sample_gradient<B> differentiate(const trunk_model<B, Depth>& model, cons
   return result;
 }
 
-struct scratch_folder {
-  fs::path path;
-  explicit scratch_folder(const std::string& name)
-      : path(fs::temp_directory_path() / ("fathom_knots_" + name + std::to_string(::getpid()))) {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~scratch_folder() { fs::remove_all(path); }
-};
-
 train::training_config settings(index_t knots, int degree) {
   train::training_config c;
   c.batch = 2;
@@ -192,7 +181,7 @@ control save_stack(const fs::path& path, bool smooth) {
 }  // namespace
 
 TEST_CASE("train: a trained stack becomes a field whose Euler steps are its blocks, and is trained on") {
-  const scratch_folder here("start");
+  const testing::folder here;
   const auto path = here.path / "control.safetensors";
   const auto stack = save_stack(path, false);
   const auto expected = values(stack, "euler:1");
@@ -230,7 +219,7 @@ TEST_CASE("train: a trained stack becomes a field whose Euler steps are its bloc
 }
 
 TEST_CASE("train: a linear basis comes close to a stack that varies little, closer than weights that do not vary") {
-  const scratch_folder here("linear");
+  const testing::folder here;
   const auto path = here.path / "control.safetensors";
   const auto expected = values(save_stack(path, true), "euler:1");
   const auto started = [&](index_t knots, int degree) {
@@ -247,7 +236,7 @@ TEST_CASE("train: a linear basis comes close to a stack that varies little, clos
 }
 
 TEST_CASE("train: a run with several coefficients resumes bitwise, round trips and is refused by another") {
-  const scratch_folder here("resume");
+  const testing::folder here;
   const auto c = settings(3, 1);
   const auto checkpoint = here.path / "c.safetensors", file = here.path / "m.safetensors";
   auto whole = start(c);
@@ -270,6 +259,11 @@ TEST_CASE("train: a run with several coefficients resumes bitwise, round trips a
                        checkpoint_error);
   auto pieces = start(settings(3, 0));
   CHECK_THROWS_WITH_AS(train::load_checkpoint(checkpoint, pieces), doctest::Contains("knot_degree"), checkpoint_error);
+
+  // The settings agree, the parameters do not.
+  auto stack = start<control>(c);
+  CHECK_THROWS_WITH_AS(train::load_checkpoint(checkpoint, stack), doctest::Contains("other parameters"),
+                       checkpoint_error);
 
   train::save_model(file, second);
   const io::safetensors saved(file);

@@ -22,6 +22,7 @@
 #include <fathom/train/loader.hpp>
 #include <fathom/train/validation.hpp>
 
+#include "support/folder.hpp"
 #include "support/solvers.hpp"
 #include "thread_group.hpp"
 #include "tiny_run.hpp"
@@ -36,16 +37,6 @@ std::string bytes_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-
-struct scratch_folder {
-  fs::path path;
-  explicit scratch_folder(const std::string& name)
-      : path(fs::temp_directory_path() / ("fathom_trainer_" + name + std::to_string(::getpid()))) {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~scratch_folder() { fs::remove_all(path); }
-};
 
 }  // namespace
 
@@ -114,7 +105,7 @@ TEST_CASE("train: stored states in the trunk give the gradient of the recorded s
 }
 
 TEST_CASE("train: a resumed run is bitwise the unbroken one") {
-  const scratch_folder here("resume");
+  const testing::folder here;
   auto whole = start<net>(settings());
   advance(whole, 6);
   {
@@ -143,7 +134,7 @@ TEST_CASE("train: a resumed run is bitwise the unbroken one") {
 }
 
 TEST_CASE("train: a checkpoint of another run is refused, naming what differs") {
-  const scratch_folder here("refuse");
+  const testing::folder here;
   const auto path = here.path / "c.safetensors";
   auto run = start<net>(settings());
   train::save_checkpoint(path, run);  // before the first step, too
@@ -169,7 +160,7 @@ TEST_CASE("train: a checkpoint of another run is refused, naming what differs") 
 }
 
 TEST_CASE("train: a saved model says how it was trained and folds as the averaged weights do") {
-  const scratch_folder here("model");
+  const testing::folder here;
   auto run = start<net>(settings());
   advance(run, 2);
   const auto path = here.path / "m.safetensors";
@@ -239,7 +230,7 @@ TEST_CASE("train: what stops one process stops all, and leaves every state alone
 }
 
 TEST_CASE("train: killed at any moment, a run goes on as if it had not been") {
-  const scratch_folder here("kill");
+  const testing::folder here;
   constexpr index_t steps = 24;
   const auto c = settings();
   double step_seconds = 0;

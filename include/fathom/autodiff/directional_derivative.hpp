@@ -19,16 +19,6 @@ namespace fathom {
 
 namespace detail {
 
-struct clear_leaf {
-  template <class Leaf>
-  Leaf operator()(const Leaf& leaf) const {
-    if constexpr (any_tensor<Leaf>)
-      return Leaf{};
-    else
-      return leaf;
-  }
-};
-
 struct collect_tensors {
   std::vector<const void*>& at;
   template <class Leaf>
@@ -182,7 +172,7 @@ struct record_leaf {
 /// A direction along which nothing of x moves.
 template <class X>
 X no_direction(const X& x) {
-  return tree::map(detail::clear_leaf{}, x);
+  return tree::emptied(x);
 }
 
 /// sum_n (df/dx_n) v_n: the derivative of f(x_1, x_2, ...), a tree of real tensors, at the trees `at` along the trees

@@ -99,7 +99,8 @@ class dual_backend {
   void gemm(scalar alpha, strided_view<const scalar> a, strided_view<const scalar> b, scalar beta,
             strided_view<scalar> c) const {
     const std::shared_ptr<real> values = allocate<real>(c.size()), slopes = allocate<real>(c.size());
-    const strided_view<real> value = packed(values.get(), c), slope = packed(slopes.get(), c);
+    const strided_view<real> value = detail::row_major_like(values.get(), c);
+    const strided_view<real> slope = detail::row_major_like(slopes.get(), c);
     reals_.gemm(real(1), part(a, 0), part(b, 0), real(0), value);
     reals_.gemm(real(1), part(a, 0), part(b, 1), real(0), slope);
     reals_.gemm(real(1), part(a, 1), part(b, 0), real(1), slope);
@@ -124,17 +125,6 @@ class dual_backend {
     for (int axis = 0; axis < x.rank; ++axis) {
       view.extent[axis] = x.extent[axis];
       view.stride[axis] = 2 * x.stride[axis];
-    }
-    return view;
-  }
-  /// Row-major, with the extents of `like`.
-  static strided_view<real> packed(real* data, const strided_view<scalar>& like) {
-    strided_view<real> view{data, like.rank, {}, {}};
-    index_t step = 1;
-    for (int axis = like.rank - 1; axis >= 0; --axis) {
-      view.extent[axis] = like.extent[axis];
-      view.stride[axis] = step;
-      step *= like.extent[axis];
     }
     return view;
   }

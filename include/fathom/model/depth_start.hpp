@@ -90,9 +90,8 @@ class restarted_file final : public io::tensor_file {
 /// Fills `model`, made and drawn with `settings`, with the weights of a trained compact model:
 ///
 /// - a discrete one of the same settings gives a discrete one its weights;
-/// - a discrete one of K blocks becomes a continuous one: all but the trunk is copied. K coefficients are the blocks;
-/// of
-///   degree 0, K Euler steps are the stack. Another number of them is the least squares fit of the blocks, block k
+/// - a discrete one of K blocks becomes a continuous one: all but the trunk is copied, and K coefficients are the
+///   blocks; of degree 0, K Euler steps are the stack. Another number of them is the least squares fit, block k
 ///   standing for the k-th of K equal parts of the depth. The rate is that of depth K; another depth scales it. The
 ///   time embedding is without effect at first;
 /// - a continuous one of the same depth may have other coefficients: those of `model` are the least squares fit. One

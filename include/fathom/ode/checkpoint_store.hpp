@@ -29,7 +29,7 @@ class stored_state {
         tree::for_each(y, [&](const auto& leaf) {
           if constexpr (any_tensor<decltype(leaf)>) leaves_.emplace_back(to_host(leaf));
         });
-        empty_ = tree::map(clear{}, y);
+        empty_ = tree::emptied(y);
         return;
       }
     }
@@ -55,15 +55,6 @@ class stored_state {
   }
 
  private:
-  struct clear {
-    template <class Leaf>
-    Leaf operator()(const Leaf& leaf) const {
-      if constexpr (any_tensor<Leaf>)
-        return Leaf{};
-      else
-        return leaf;
-    }
-  };
   template <class X>
   static constexpr bool tensors_only() {
     if constexpr (tree_state<X>) return requires {

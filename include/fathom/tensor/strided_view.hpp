@@ -11,8 +11,8 @@ namespace fathom {
 /// Highest rank of a tensor.
 inline constexpr int max_rank = 7;
 
-/// data[sum_a index[a] * stride[a]]; strides count elements, 0 repeats (broadcast). A kernel is instantiated per functor
-/// and scalar, never per rank.
+/// data[sum_a index[a] * stride[a]]; strides count elements, 0 repeats (broadcast). A kernel is instantiated per
+/// functor and scalar, never per rank.
 template <class T>
 struct strided_view {
   T* data = nullptr;
@@ -56,6 +56,19 @@ FATHOM_HD bool is_row_major(const strided_view<T>& view) {
     expected *= view.extent[a];
   }
   return true;
+}
+
+/// A row-major window on `data` with the extents of `like`.
+template <class T, class U>
+strided_view<T> row_major_like(T* data, const strided_view<U>& like) {
+  strided_view<T> view{data, like.rank, {}, {}};
+  index_t step = 1;
+  for (int a = like.rank - 1; a >= 0; --a) {
+    view.extent[a] = like.extent[a];
+    view.stride[a] = step;
+    step *= like.extent[a];
+  }
+  return view;
 }
 
 /// The same elements seen with `extents` of `rank` axes: missing leading axes and extents of 1 repeat.

@@ -24,16 +24,8 @@ inline void take_model(training_config& config, const std::filesystem::path& pat
 /// Puts the weights of config().start in place of those drawn, before the first step: see fathom::start_from.
 template <class Model>
 void start_from(trainer<Model>& run, const std::filesystem::path& path) {
-  const auto& c = run.config();
-  compact_settings settings;
-  settings.discrete = c.discrete;
-  settings.blocks = c.blocks;
-  settings.depth = c.depth;
-  settings.knots = c.knots;
-  settings.knot_degree = c.knot_degree;
-  settings.structure_blocks = c.structure_blocks;
   Model model = run.model();
-  fathom::start_from(model, io::safetensors(path), settings);
+  fathom::start_from(model, io::safetensors(path), settings_of_model(run.config()));
   run.start_from(model);
 }
 

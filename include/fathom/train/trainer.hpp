@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <fathom/autodiff/chunked.hpp>
+#include <fathom/model/compact_checkpoint.hpp>
 #include <fathom/train/adam.hpp>
 #include <fathom/train/clip.hpp>
 #include <fathom/train/config.hpp>
@@ -44,13 +45,22 @@ inline double learning_rate(const training_config& c, index_t step) {
   return c.learning_rate * up * down(step - c.decay_from);
 }
 
+/// What `c` says of the model.
+inline compact_settings settings_of_model(const training_config& c) {
+  compact_settings settings;
+  settings.discrete = c.discrete;
+  settings.blocks = c.blocks;
+  settings.depth = c.depth;
+  settings.knots = c.knots;
+  settings.knot_degree = c.knot_degree;
+  settings.structure_blocks = c.structure_blocks;
+  return settings;
+}
+
 /// The model that the settings describe, on a backend, undrawn.
 template <class Model, class B>
 Model make_model(const B& b, const training_config& c) {
-  Model model(b, c.blocks);
-  model.structure_module.options.blocks = c.structure_blocks;
-  if constexpr (Model::continuous) model.evoformer.set_depth(c.depth, c.knots, c.knot_degree);
-  return model;
+  return make_compact<Model>(b, settings_of_model(c));
 }
 
 /// Everything that a run carries from step to step. Model is compact_fold_model on a backend of the host.

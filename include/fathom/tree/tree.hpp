@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trees: any struct with `visit`, and vectors and arrays of them, seen as named leaves. One visit serves parameters, ODE
-// states, optimisers and checkpoints; the path of a leaf is its checkpoint key.
+// Trees: any struct with `visit`, and vectors and arrays of them, seen as named leaves. One visit serves parameters,
+// ODE states, optimisers and checkpoints; the path of a leaf is its checkpoint key.
 //
 //   void visit(auto&& v) { v("layer_norm", layer_norm); v("linear_1", linear_1); }   // names are OpenFold's
-//   template <class B2> using rebind = transition<B2, C, N>;                          // the same struct on another backend
+//   template <class B2> using rebind = transition<B2, C, N>;                          // the same struct on another
+//   backend
 //
-// Settings that are no leaves (flags, eps) live in a member `options`, a plain struct that does not depend on a backend.
+// Settings that are no leaves (flags, eps) live in a member `options`, a plain struct that does not depend on a
+// backend.
 #pragma once
 
 #include <array>
@@ -49,7 +51,9 @@ template <class X>
 concept leaf = any_tensor<X> || std::is_arithmetic_v<std::remove_cvref_t<X>>;
 /// A struct that names its members.
 template <class X>
-concept branch = requires(std::remove_cvref_t<X>& x, detail::any_visitor& v) { x.visit(v); };
+concept branch = requires(std::remove_cvref_t<X>& x, detail::any_visitor& v) {
+  x.visit(v);
+};
 /// A vector or array; its elements are named 0, 1, ...
 template <class X>
 concept list = detail::is_list<std::remove_cvref_t<X>>::value;
@@ -78,9 +82,10 @@ inline std::string joined(const std::string& path, const std::string& name) {
 template <class X, class F>
 void walk(X& x, const std::string& path, F& f) {
   using plain = std::remove_const_t<X>;
-  static_assert(any_tree<plain>,
-                "fathom: a tree is a tensor, a number, a struct with `void visit(auto&& v) { v(\"name\", member); ... }`, "
-                "or a std::vector or std::array of those");
+  static_assert(
+      any_tree<plain>,
+      "fathom: a tree is a tensor, a number, a struct with `void visit(auto&& v) { v(\"name\", member); ... }`, "
+      "or a std::vector or std::array of those");
   if constexpr (leaf<plain>) {
     f(path, x);
   } else if constexpr (list<plain>) {
@@ -203,6 +208,24 @@ X map(F&& f, const X& x) {
   detail::walk_leaves(y, assign);
   return y;
 }
+
+namespace detail {
+struct empty_leaf {
+  template <class Leaf>
+  Leaf operator()(const Leaf& leaf) const {
+    if constexpr (any_tensor<Leaf>)
+      return Leaf{};
+    else
+      return leaf;
+  }
+};
+}  // namespace detail
+
+/// x with empty tensors in place of its own, everything else as it is.
+template <class X>
+X emptied(const X& x) {
+  return map(detail::empty_leaf{}, x);
+}
 /// The tree of f(leaf of x, leaf of others ...).
 template <class X, class F, class... Others>
 X map_zipped(F&& f, const X& x, const Others&... others) {
@@ -292,9 +315,8 @@ void transfer(const X& x, Y& y, const B2& b, F& f) {
     }
     for (std::size_t i = 0; i < x.size(); ++i) transfer<B2>(x[i], y[i], b, f);
   } else if constexpr (tuple<X>) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((std::get<I>(y) = converted<B2>(std::get<I>(x), b, f)), ...);
-    }(std::make_index_sequence<std::tuple_size_v<X>>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { ((std::get<I>(y) = converted<B2>(std::get<I>(x), b, f)), ...); }
+    (std::make_index_sequence<std::tuple_size_v<X>>{});
   } else if constexpr (optional<X>) {
     if (x)
       y = converted<B2>(*x, b, f);
@@ -338,8 +360,9 @@ rebind_t<X, B2> rebind(const X& x, const B2& b, F&& f) {
 namespace detail {
 template <class X>
 struct backend_of {
-  static_assert(requires { typename X::backend_type; },
-                "fathom: this tree must say `using backend_type = B;` so that its backend is known");
+  static_assert(
+      requires { typename X::backend_type; },
+      "fathom: this tree must say `using backend_type = B;` so that its backend is known");
   using type = typename X::backend_type;
 };
 template <class B, int R, class T>
@@ -372,8 +395,8 @@ struct known_backend<std::optional<X>> : known_backend<X> {};
 template <class First, class... Rest>
 struct known_backend<std::tuple<First, Rest...>> {
   using own = typename known_backend<First>::type;
-  using type =
-      typename std::conditional_t<std::is_void_v<own>, known_backend<std::tuple<Rest...>>, std::type_identity<own>>::type;
+  using type = typename std::conditional_t<std::is_void_v<own>, known_backend<std::tuple<Rest...>>,
+                                           std::type_identity<own>>::type;
 };
 template <>
 struct known_backend<std::tuple<>> {

@@ -30,14 +30,7 @@ void launch_blocks(const gpu<Precision>& b, index_t blocks, const Body& body, co
 template <class Precision, class T>
 strided_view<float> row_major_like(const gpu<Precision>& b, const strided_view<T>& x, std::shared_ptr<float>& storage) {
   storage = b.template allocate<float>(x.size());
-  strided_view<float> wide{storage.get(), x.rank, {}, {}};
-  index_t step = 1;
-  for (int axis = x.rank - 1; axis >= 0; --axis) {
-    wide.extent[axis] = x.extent[axis];
-    wide.stride[axis] = step;
-    step *= x.extent[axis];
-  }
-  return wide;
+  return fathom::detail::row_major_like(storage.get(), x);
 }
 
 /// Products of matrices stored as bfloat16, as cuBLAS sums them.
